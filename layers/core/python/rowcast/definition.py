@@ -1,0 +1,187 @@
+"""A sync as it is deployed: the validated, complete form of one `syncs/*.yaml`, stored as JSON.
+
+The workbench compiles the user's YAML to this form; every handler reads only this form. A run keeps the
+definition that it opened with, so that a deployment in mid-run changes no message.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from rowcast.errors import DefinitionInvalid
+
+VERSION = 1
+
+
+class SecretRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Names a secret in Secrets Manager or a SecureString parameter; never holds the secret.
+
+    A secret that is a JSON object is read at `key`; one that is plain text is taken whole.
+    """
+
+    store: Literal["secretsmanager", "parameter"] = "secretsmanager"
+    name: str
+    key: str = "password"
+
+
+class FilesSource(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="files", forbid_unknown_fields=True):
+    """Files under an S3 prefix. `bucket` None is the deployment's own bucket, where the workbench puts project folders."""
+
+    name: str
+    bucket: str | None = None
+    prefix: str
+
+
+class PostgresSource(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="postgres", forbid_unknown_fields=True
+):
+    """A server that speaks PostgreSQL's protocol. `tls` "verify" checks the certificate chain and the host name."""
+
+    name: str
+    host: str
+    port: int = 5432
+    database: str
+    user: str
+    password: SecretRef | None = None
+    tls: Literal["verify", "require", "off"] = "verify"
+    tls_ca: str | None = None  # PEM text of the authority to trust in place of the system's
+    statement_timeout_seconds: int = 840
+
+
+Source = FilesSource | PostgresSource
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose account the destination lies in, when it is not the deployment's own: exactly one of the two ways."""
+
+    role_arn: str | None = None
+    external_id: str | None = None
+    access_key_secret: SecretRef | None = None
+
+
+class EventBridgeDestination(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="eventbridge", forbid_unknown_fields=True
+):
+    region: str | None = None
+    account: Account | None = None
+
+    @property
+    def identity(self) -> str:
+        """What makes two destinations the same for change ids."""
+        return "eventbridge"
+
+
+class LambdaDestination(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="lambda", forbid_unknown_fields=True
+):
+    """`function` is an ARN, qualified or not, or the name of a function in the deployment's own account and region."""
+
+    function: str
+    region: str | None = None
+    batch_size: int = 1
+    account: Account | None = None
+
+    @property
+    def identity(self) -> str:
+        """What makes two destinations the same for change ids."""
+        return f"lambda:{self.function}"
+
+
+Destination = EventBridgeDestination | LambdaDestination
+
+
+class Trigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of change that is sent. `bus`, `source`, `detail_type` are set for EventBridge only.
+
+    `columns` (for changed rows): send only when one of these changed; None means any column.
+    """
+
+    bus: str | None = None
+    source: str | None = None
+    detail_type: str | None = None
+    columns: tuple[str, ...] | None = None
+
+
+class Triggers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A trigger that is None is off: such changes advance the baseline without being sent."""
+
+    added: Trigger | None = None
+    changed: Trigger | None = None
+    removed: Trigger | None = None
+
+    def of(self, operation: str) -> Trigger | None:
+        return getattr(self, operation)  # type: ignore[no-any-return]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At most one field is set; none means all columns. `columns` maps an output name to a column."""
+
+    template: str | None = None
+    column: str | None = None
+    columns: dict[str, str] | None = None
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`immediate` further attempts inside the run, full-jitter backoff from `backoff_seconds`; then the next run."""
+
+    immediate: int = 3
+    backoff_seconds: float = 1.0
+
+
+class Rate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At most `count` changes sent in any window of `seconds`."""
+
+    count: int
+    seconds: int
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`concurrency`: calls to the destination in flight at once, over all workers of a run."""
+
+    rate: Rate | None = None
+    concurrency: int = 10
+    rows_per_partition: int = 250_000
+
+
+class Guard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Fractions of 1. A run beyond `max_removed`, `max_changed` or with an unexpected empty result is held;
+    one in which more than `max_rejected` of the changes are rejected for one same reason stops sending."""
+
+    max_removed: float = 0.15
+    max_changed: float = 0.5
+    max_rejected: float = 0.2
+    allow_empty: bool = False
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that a run of one sync needs to know, apart from where it is deployed."""
+
+    version: Literal[1] = 1
+    sync: str
+    source: Source
+    query: str
+    primary_key: tuple[str, ...]
+    destination: Destination
+    triggers: Triggers
+    message: Message = Message()
+    initial_sync: Literal["skip", "backfill"] = "skip"
+    retry: Retry = Retry()
+    limits: Limits = Limits()
+    guard: Guard = Guard()
+
+
+def decode(data: bytes) -> Definition:
+    """Raises DefinitionInvalid for what this version of the code cannot read."""
+    try:
+        return msgspec.json.decode(data, type=Definition)
+    except msgspec.MsgspecError as error:
+        raise DefinitionInvalid(
+            f"The deployed definition cannot be read ({error}): deploy again with this release."
+        ) from error
+
+
+def encode(definition: Definition) -> bytes:
+    """Deterministic: equal definitions give equal bytes, so that their digest names them."""
+    return msgspec.json.encode(definition, order="deterministic")

@@ -1,0 +1,298 @@
+"""The words of the route as types. Stored forms carry `version`; times are epoch seconds, UTC."""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+Operation = Literal["added", "changed", "removed"]
+OPERATIONS: tuple[Operation, ...] = ("added", "changed", "removed")
+OutcomeName = Literal["accepted", "rejected", "in_doubt"]
+Row = dict[str, Any]
+"""A row as JSON values: exact numbers (int, Decimal, or float for a source's own floats), str, bool, None, and nested
+JSON; instants are ISO 8601 text, bytes are base64 text."""
+
+ColumnType = Literal[
+    "boolean", "integer", "decimal", "float", "text", "bytes", "date", "time", "timestamp", "timestamptz", "uuid", "json"
+]
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+_sorting_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+
+
+def to_json(value: Any) -> bytes:
+    """JSON with numbers exactly as they are held: Decimal('1.10') gives 1.10, and no integer is too long."""
+    return _encoder.encode(value)
+
+
+def to_sorted_json(value: Any) -> bytes:
+    """As `to_json`, with the keys of every object sorted: equal values give equal bytes."""
+    return _sorting_encoder.encode(value)
+
+
+def from_json(data: bytes | str) -> Any:
+    """JSON to values without rounding: fractions become Decimal."""
+    return _decoder.decode(data)
+
+
+def short_hash(*parts: bytes | str) -> str:
+    """128 bits of SHA-256 over length-prefixed parts, as 32 hex digits; no two lists of parts run together."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+    return digest.hexdigest()[:32]
+
+
+class Column(msgspec.Struct, frozen=True):
+    """`type` is the logical type that fingerprints and messages depend on; it hides how a source stores it."""
+
+    name: str
+    type: ColumnType
+
+
+class Partition(msgspec.Struct, frozen=True, kw_only=True):
+    """One Parquet file of a snapshot.
+
+    `key`: the S3 key, perhaps of an earlier snapshot when nothing in the partition changed. `digest`: over the sorted
+    (key hash, fingerprint) pairs, so equal digests mean equal contents. `sha256`: of the file's bytes, hex.
+    An empty partition has `key` None.
+    """
+
+    key: str | None
+    rows: int
+    digest: str
+    sha256: str
+    bytes: int
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a snapshot holds. Partition i of n holds the keys whose hash's leading bits are i; n is a power of two.
+
+    `fingerprint_schema` names the hash recipe and the columns it covers: fingerprints under different names do not
+    compare and are computed anew from the rows.
+    """
+
+    version: Literal[1] = 1
+    sync: str
+    run: str
+    primary_key: tuple[str, ...]
+    columns: tuple[Column, ...]
+    fingerprint_schema: str
+    rows: int
+    partitions: tuple[Partition, ...]
+
+
+class Debt(msgspec.Struct, kw_only=True):
+    """A row whose outcome was not accepted.
+
+    `accepted`: the row that the destination last accepted (None: it knows of none), from which the next change is
+    measured. `sent`: the row that was last sent or owed (None for a removal). `in_doubt`: some send may have taken effect, so the row
+    is sent again even when it equals `accepted`; it stays set until a send is accepted.
+    """
+
+    version: Literal[1] = 1
+    sync: str
+    key_hash: str
+    key: list[Any]
+    operation: Operation
+    accepted: Row | None
+    sent: Row | None
+    in_doubt: bool
+    reason: str
+    attempts: int
+    first_run: str
+    last_run: str
+
+
+class DebtOrigin(msgspec.Struct, kw_only=True):
+    """What a change carries over from the debt it tries to pay."""
+
+    in_doubt: bool
+    attempts: int
+    first_run: str
+
+
+class Change(msgspec.Struct, kw_only=True):
+    """`before` is the accepted row (None when added), `after` the source's row now (None when removed).
+
+    `columns`: the names whose values differ, for changed rows. `last_sent`: for a removal in doubt without an accepted
+    row, the row that may have arrived; it stands in for `before` in the message.
+    """
+
+    operation: Operation
+    key: list[Any]
+    key_hash: str
+    id: str
+    columns: list[str] = []
+    before: Row | None = None
+    after: Row | None = None
+    last_sent: Row | None = None
+    debt: DebtOrigin | None = None
+
+    @property
+    def row(self) -> Row:
+        """The row that a message speaks of: as it is now, or as it last was when it is gone."""
+        row = self.after if self.after is not None else self.before if self.before is not None else self.last_sent
+        assert row is not None, "a change has at least one side"
+        return row
+
+
+def change_id(sync: str, destination: str, key_hash: str, before: str, after: str, generation: int) -> str:
+    """`before`, `after`: row hashes, "" for an absent row. The same change of the same baseline has the same id."""
+    return short_hash(sync, destination, key_hash, before, after, str(generation))
+
+
+class Chunk(msgspec.Struct, kw_only=True):
+    """Up to some hundreds of changes of one operation, the unit of fan-out. Written once, never altered.
+
+    `settled`: key hashes of debts for which nothing needs to be sent any more.
+    """
+
+    version: Literal[1] = 1
+    sync: str
+    run: str
+    id: str
+    changes: list[Change]
+    settled: list[str] = []
+
+
+class Counts(msgspec.Struct, kw_only=True):
+    """What the diff found: changes to send, and those passed over because their trigger is off."""
+
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    skipped: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.added + self.changed + self.removed
+
+    def plus(self, other: Counts) -> Counts:
+        return Counts(
+            added=self.added + other.added,
+            changed=self.changed + other.changed,
+            removed=self.removed + other.removed,
+            skipped=self.skipped + other.skipped,
+        )
+
+
+class PartitionResult(msgspec.Struct, kw_only=True):
+    """A diffed partition: written last, so that its presence says that all its chunks are there.
+
+    `removed_rows`, `changed_rows`: before triggers are applied, for the guard.
+    """
+
+    partition: int
+    chunks: list[str]
+    counts: Counts
+    changed_rows: int = 0
+    removed_rows: int = 0
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """What became of one change. `reason` is empty when accepted. `attempts`: sends in this run."""
+
+    outcome: OutcomeName
+    reason: str = ""
+    attempts: int = 0
+
+
+class ChunkState(msgspec.Struct, kw_only=True):
+    """A chunk's progress. `outcomes[i]` belongs to `changes[i]`; None is not known yet.
+
+    `token`: the lock token of the worker that claimed it. `deadline`: when that worker is surely dead. `maybe_sent`: a
+    claim was made after which something may have left. `booked`: its debts are written.
+    """
+
+    chunk: str
+    token: int
+    claim: str
+    deadline: float
+    done: bool = False
+    booked: bool = False
+    outcomes: list[Outcome | None] = []
+
+
+RunStatus = Literal["running", "completed", "failed", "held", "abandoned"]
+Phase = Literal["open", "snapshot", "sealed", "committed"]
+
+
+class Run(msgspec.Struct, kw_only=True):
+    """One run. After phase "sealed" something may have been sent, and the run is finished, never abandoned."""
+
+    version: Literal[1] = 1
+    sync: str
+    run: str
+    status: RunStatus = "running"
+    phase: Phase = "open"
+    generation: int
+    execution: str
+    definition: str
+    started_at: float
+    ended_at: float | None = None
+    reason: str = ""
+    stopped: str = ""
+    manifest: str | None = None
+    rows: int = 0
+    partitions_to_diff: int = 0
+    chunks: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    skipped: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    in_doubt: int = 0
+    owed_before: int = 0
+    owed_after: int = 0
+    columns_added: list[str] = []
+    columns_dropped: list[str] = []
+
+
+class Head(msgspec.Struct, kw_only=True):
+    """Where a sync stands: its baseline, its lock and the run that is not finished.
+
+    `token` grows with each holder. `holder`: the execution that holds the lock, None when free. `history`: manifests of
+    the last committed snapshots, newest first; the first is the baseline. `owed`: debts in the ledger.
+    """
+
+    version: Literal[1] = 1
+    sync: str
+    generation: int = 0
+    token: int = 0
+    holder: str | None = None
+    open_run: str | None = None
+    history: list[str] = []
+    owed: int = 0
+
+    @property
+    def manifest(self) -> str | None:
+        return self.history[0] if self.history else None
+
+
+class Deployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """Where a sync is deployed: the value of its SSM parameter. `definition_*`: the S3 object that holds its Definition."""
+
+    definition_bucket: str
+    definition_key: str
+    delivery_role_arn: str
+    retry_queue_url: str
+    snapshot_function: str
+    fan_out_function: str
+
+
+class Notice(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A message of the retry queue: these debts wait for the next run. Names them, and holds no row."""
+
+    version: Literal[1] = 1
+    sync: str
+    run: str
+    chunk: str
+    key_hashes: list[str] = []

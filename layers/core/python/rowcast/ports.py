@@ -1,0 +1,275 @@
+"""What the route needs from outside, as Protocols. Each port's contract suite in tests/contract runs on every adapter.
+
+`token` parameters are fencing tokens: an adapter that owes fencing raises LockLost when the token is not current.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import msgspec
+
+from rowcast.definition import Definition
+from rowcast.models import (
+    Change,
+    Chunk,
+    ChunkState,
+    Column,
+    Debt,
+    Deployment,
+    Head,
+    Manifest,
+    Notice,
+    PartitionResult,
+    Run,
+)
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Epoch seconds."""
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class Budget(Protocol):
+    """The time that this invocation has left."""
+
+    def seconds_left(self) -> float: ...
+
+
+class SourceResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A query's result inside a DuckDB connection: `relation` is an SQL table expression that can be read once.
+
+    Its columns are named and typed as `columns` says, in the physical types of `rowcast.columns`.
+    """
+
+    relation: str
+    columns: tuple[Column, ...]
+
+
+class Source(Protocol):
+    """A database or files that can be asked one query.
+
+    Owes: reads only, one statement, one consistent view, memory bounded by configuration. Every value arrives exactly
+    or the column is refused by name with the cast to write. Errors are SourceFailed and hold no row's value.
+    """
+
+    def query(self, query: str, connection: duckdb.DuckDBPyConnection) -> AbstractContextManager[SourceResult]: ...
+
+
+class SnapshotStore(Protocol):
+    """Immutable files and manifests. Keys are S3 keys."""
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Writes once; a second write of the same key is an error."""
+
+    def put_manifest(self, manifest: Manifest) -> tuple[str, Manifest]:
+        """Writes the run's manifest unless it has one already; answers the key and the one that stands."""
+
+    def manifest(self, key: str) -> Manifest: ...
+
+    def fetch(self, partition_key: str, sha256: str, path: Path) -> None:
+        """Raises SnapshotDamaged when the bytes differ from `sha256` or are gone."""
+
+    def put_work(self, sync: str, run: str, name: Literal["partitions", "chunks"], items: Sequence[Any]) -> str:
+        """A JSON list for a Distributed Map to read; answers its key. Writing the same list again is allowed."""
+
+    def work(self, key: str) -> list[Any]: ...
+
+    def delete(self, keys: Iterable[str]) -> None: ...
+
+    def delete_run(self, sync: str, run: str) -> None:
+        """Deletes what a run wrote that never came to send anything."""
+
+    def bucket_name(self) -> str: ...
+
+
+class DefinitionStore(Protocol):
+    def deployment(self, sync: str) -> Deployment:
+        """Raises DefinitionInvalid when no such sync is deployed."""
+
+    def deployed_definition(self, deployment: Deployment) -> Definition: ...
+
+    def pin(self, definition: Definition) -> str:
+        """Keeps the definition under its digest for as long as runs need it; answers that digest."""
+
+    def pinned(self, sync: str, digest: str) -> Definition: ...
+
+
+class StateStore(Protocol):
+    """Head, lock and runs of a sync. Every write is conditional on the token; reads are consistent."""
+
+    def head(self, sync: str) -> Head: ...
+
+    def run(self, sync: str, run: str) -> Run | None: ...
+
+    def runs(self, sync: str, limit: int) -> list[Run]:
+        """Newest first."""
+
+    def take_lock(self, seen: Head, execution: str) -> Head | None:
+        """Makes `execution` the holder with token `seen.token + 1`; None when the head is no longer as seen."""
+
+    def release_lock(self, sync: str, token: int) -> None:
+        """Frees the lock if `token` still holds it."""
+
+    def begin(self, run: Run, token: int) -> None:
+        """Stores the run and makes it the head's open run, in one transaction."""
+
+    def save(self, run: Run, token: int) -> None:
+        """Overwrites the run's record. For the holder's own steps; parallel workers use the calls below."""
+
+    def stop(self, sync: str, run: str, token: int, reason: str) -> None:
+        """The first reason stands; workers of the run stop sending."""
+
+    def add_rejections(self, sync: str, run: str, token: int, reasons: dict[str, int]) -> dict[str, int]:
+        """Adds to the run's count per hashed reason; answers the totals of those reasons."""
+
+    def commit(self, head: Head, run: Run, token: int) -> None:
+        """Head and run in one transaction, on the condition that generation is head.generation - 1 and the token is
+        current. A run that commits no baseline passes its head with the generation unchanged to `close`."""
+
+    def close(self, run: Run, token: int) -> None:
+        """Ends a run that moves no baseline: stores it, clears the open run; one transaction."""
+
+
+class Executions(Protocol):
+    def is_running(self, execution: str) -> bool:
+        """Whether that execution of the state machine is still going."""
+
+
+class ChangeStore(Protocol):
+    """Chunks, their progress, and the results of diffed partitions."""
+
+    def put_chunk(self, chunk: Chunk) -> None:
+        """Written once: a repeat of the same chunk id leaves the first."""
+
+    def chunk(self, sync: str, run: str, chunk: str) -> Chunk: ...
+
+    def put_result(self, sync: str, run: str, result: PartitionResult) -> None: ...
+
+    def results(self, sync: str, run: str) -> list[PartitionResult]: ...
+
+    def claim(self, sync: str, run: str, chunk: str, token: int, claim: str, deadline: float) -> ChunkState | None:
+        """Claims a chunk for one worker and answers the state as it was before (None: never claimed).
+
+        Claims nothing, and answers the state, when the chunk is done. Raises LockLost when a newer token claimed it.
+        """
+
+    def record(self, sync: str, run: str, state: ChunkState) -> None:
+        """Stores progress, on the condition that `state.claim` is still the claim; else raises LockLost."""
+
+    def states(self, sync: str, run: str) -> Iterator[ChunkState]: ...
+
+    def mark_booked(self, sync: str, run: str, chunk: str) -> None: ...
+
+
+class DebtStore(Protocol):
+    def debts(self, sync: str, first: str, last: str) -> Iterator[Debt]:
+        """Debts whose key hash lies between `first` and `last`, both included, in order of the hash."""
+
+    def existing(self, sync: str, key_hashes: Sequence[str]) -> set[str]: ...
+
+    def book(self, sync: str, token: int, put: Sequence[Debt], delete: Sequence[str]) -> None:
+        """Writes and deletes debts; each transaction is fenced by the head's token. Repeating it changes nothing."""
+
+
+class RetryQueue(Protocol):
+    def send(self, notices: Sequence[Notice]) -> None: ...
+
+    def receive(self) -> Iterator[tuple[str, Notice | None]]:
+        """What is visible now, as (receipt, notice); None for a body that is no notice. The same message may come twice."""
+
+    def delete(self, receipts: Sequence[str]) -> None: ...
+
+    def quarantine(self, receipt: str) -> None:
+        """Moves a message that `receive` gave to the quarantine queue."""
+
+
+class CallRecord(msgspec.Struct, kw_only=True):
+    """One API call to a destination: what was asked, what came back, the changes it carried."""
+
+    version: Literal[1] = 1
+    sync: str
+    run: str
+    chunk: str
+    call: str
+    attempt: int
+    started_at: float
+    seconds: float
+    request: Any
+    reply: Any
+    error: str
+    change_ids: list[str]
+    keys: list[list[Any]]
+    outcomes: list[str]
+
+
+class CallStore(Protocol):
+    def put(self, sync: str, run: str, chunk: str, claim: str, records: Sequence[CallRecord]) -> None: ...
+
+    def calls(self, sync: str, run: str) -> Iterator[CallRecord]: ...
+
+
+class MessageToSend(msgspec.Struct, kw_only=True):
+    """`body`: JSON text. `time`: epoch seconds, the same for every send of this change in its run."""
+
+    change: Change
+    body: bytes
+    time: float
+    sync: str
+    run: str
+    metadata: dict[str, str] = {}
+
+
+class Verdict(msgspec.Struct, kw_only=True):
+    """What a call says of one message.
+
+    accepted, rejected (the destination's answer, may fare better later), refused (the same bytes cannot fare better),
+    throttled (surely not taken, send again), in_doubt (no usable reply after sending).
+    """
+
+    kind: Literal["accepted", "rejected", "refused", "throttled", "in_doubt"]
+    reason: str = ""
+
+
+class CallResult(msgspec.Struct, kw_only=True):
+    """`verdicts[i]` belongs to message i of the batch. `request`, `reply`: for the call record."""
+
+    verdicts: list[Verdict]
+    request: Any
+    reply: Any
+    error: str = ""
+
+
+class Destination(Protocol):
+    """A place that messages are sent to.
+
+    Owes: one API call and one attempt per `send`, with every entry's own answer read. Whoever implements it must expect
+    the same message again, with identical bytes.
+    """
+
+    def check(self) -> None:
+        """Raises DestinationRefused, naming what is missing, when the target cannot be used. Sends nothing."""
+
+    def batches(self, messages: Sequence[MessageToSend]) -> tuple[list[list[MessageToSend]], list[tuple[MessageToSend, str]]]:
+        """Cuts messages of one operation into calls by count and bytes; and those no call can carry, with the reason."""
+
+    def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
+        """Raises DestinationRefused when nothing can be sent there at all: access denied, target missing."""
+
+
+class Pace(Protocol):
+    def reserve(self, count: int) -> float:
+        """Takes the right to send `count` changes; answers how many seconds to wait before using it."""
+
+
+Render = Callable[[Change], bytes]
+"""A change to its message's JSON text. Raises MessageInvalid."""
+
