@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+
+from msgspec.structs import replace
+
+from rowcast.errors import LockLost
+from rowcast.models import Chunk, ChunkState, PartitionResult
+
+
+class FakeChangeStore:
+    def __init__(self) -> None:
+        self.chunks: dict[tuple[str, str, str], Chunk] = {}
+        self.partition_results: dict[tuple[str, str], dict[int, PartitionResult]] = {}
+        self.progress: dict[tuple[str, str], dict[str, ChunkState]] = {}
+        self._before: dict[str, ChunkState | None] = {}
+
+    def put_chunk(self, chunk: Chunk) -> None:
+        self.chunks.setdefault((chunk.sync, chunk.run, chunk.id), deepcopy(chunk))
+
+    def chunk(self, sync: str, run: str, chunk: str) -> Chunk:
+        return deepcopy(self.chunks[sync, run, chunk])
+
+    def put_result(self, sync: str, run: str, result: PartitionResult) -> None:
+        self.partition_results.setdefault((sync, run), {})[result.partition] = deepcopy(result)
+
+    def results(self, sync: str, run: str) -> list[PartitionResult]:
+        found = self.partition_results.get((sync, run), {})
+        return [deepcopy(found[partition]) for partition in sorted(found)]
+
+    def claim(self, sync: str, run: str, chunk: str, token: int, claim: str, deadline: float) -> ChunkState | None:
+        states = self.progress.setdefault((sync, run), {})
+        state = states.get(chunk)
+        if state is not None and state.token > token:
+            raise LockLost(f"A newer holder of {sync} works on chunk {chunk}.")
+        if state is not None and state.done:
+            return deepcopy(state)
+        if state is not None and state.claim == claim:
+            return deepcopy(self._before[claim])
+        before = self._before[claim] = deepcopy(state)
+        if state is None:
+            states[chunk] = ChunkState(chunk=chunk, token=token, claim=claim, deadline=deadline)
+        else:
+            state.token, state.claim, state.deadline, state.paused = token, claim, deadline, False
+        return deepcopy(before)
+
+    def record(self, sync: str, run: str, state: ChunkState) -> None:
+        stored = self.progress.get((sync, run), {}).get(state.chunk)
+        if stored is None or stored.claim != state.claim:
+            raise LockLost(f"Another worker claimed chunk {state.chunk} of {sync}.")
+        self.progress[sync, run][state.chunk] = replace(deepcopy(state), booked=stored.booked or state.booked)
+
+    def states(self, sync: str, run: str) -> Iterator[ChunkState]:
+        states = self.progress.get((sync, run), {})
+        yield from [deepcopy(states[chunk]) for chunk in sorted(states)]
+
+    def mark_booked(self, sync: str, run: str, chunk: str) -> None:
+        self.progress[sync, run][chunk].booked = True

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from rowcast.errors import SnapshotDamaged
+from rowcast.models import Manifest, from_json, to_json
+
+
+class FakeSnapshotStore:
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def put_file(self, key: str, path: Path) -> None:
+        if key in self.objects:
+            raise SnapshotDamaged(f"{key} was written before.")
+        self.objects[key] = path.read_bytes()
+
+    def put_manifest(self, manifest: Manifest) -> tuple[str, Manifest]:
+        key = f"snapshots/{manifest.sync}/{manifest.run}/manifest.json"
+        self.objects.setdefault(key, msgspec.json.encode(manifest))
+        return key, self.manifest(key)
+
+    def manifest(self, key: str) -> Manifest:
+        if key not in self.objects:
+            raise SnapshotDamaged(f"The manifest {key} is gone.")
+        return msgspec.json.decode(self.objects[key], type=Manifest)
+
+    def fetch(self, partition_key: str, sha256: str, path: Path) -> None:
+        data = self.objects.get(partition_key)
+        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+            raise SnapshotDamaged(f"{partition_key} is not what its manifest says.")
+        path.write_bytes(data)
+
+    def put_work(self, sync: str, run: str, name: Literal["partitions", "chunks"], items: Sequence[Any]) -> str:
+        key = f"work/{sync}/{run}/{name}.json"
+        self.objects[key] = to_json(list(items))
+        return key
+
+    def work(self, key: str) -> list[Any]:
+        return list(from_json(self.objects[key]))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.objects.pop(key, None)
+
+    def delete_run(self, sync: str, run: str) -> None:
+        prefixes = (f"snapshots/{sync}/{run}/", f"work/{sync}/{run}/")
+        self.delete([key for key in self.objects if key.startswith(prefixes)])
+
+    def bucket_name(self) -> str:
+        return "fake-bucket"
