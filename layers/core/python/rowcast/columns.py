@@ -1,0 +1,179 @@
+"""The type system as DuckDB SQL: what makes two values equal, how rows are hashed, and rows as JSON.
+
+Every function answers SQL text over columns that are in the physical types that `rowcast.arrival.normalize` makes:
+
+    boolean BOOLEAN · integer BIGINT · decimal DECIMAL(p,s), or VARCHAR with plain digits, NaN, Infinity, -Infinity
+    float DOUBLE or FLOAT · text VARCHAR · bytes BLOB · date DATE · time TIME · timestamp TIMESTAMP
+    timestamptz TIMESTAMPTZ · uuid UUID · json VARCHAR with sorted keys and no insignificant white space
+
+The canonical text of a value begins with a tag, so that values of different kinds never meet; all numbers that are
+exact share one tag and one spelling, so that 1, 1.0 and 1.00 are equal whatever column they lie in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rowcast.arrival import normalize
+from rowcast.equality import differing_columns, row_hash, same_row
+from rowcast.jsonsql import NUMBER_TOKENS, json_value
+from rowcast.models import Column, ColumnType, short_hash, to_json
+from rowcast.sqltext import literal, quote, reference
+
+__all__ = [
+    "canonical",
+    "differing",
+    "differing_columns",
+    "fingerprint",
+    "fingerprint_schema",
+    "key_hash",
+    "normalize",
+    "partition_of",
+    "quote",
+    "row_hash",
+    "row_json",
+    "same_row",
+]
+
+RECIPE = "1"
+"""Names the canonical encoding. Another recipe needs another name, and fingerprints under it are computed anew."""
+
+HASH_BITS = 128
+
+
+def canonical(column: Column, table: str = "") -> str:
+    """VARCHAR: equal values have equal text, different values different text; NULL for null."""
+    return _CANONICAL[column.type](reference(column.name, table))
+
+
+def key_hash(columns: Sequence[Column], table: str = "") -> str:
+    """UUID: 128 bits of SHA-256 over the key columns in the given order."""
+    return _hash([canonical(column, table) for column in columns])
+
+
+def fingerprint(columns: Sequence[Column], table: str = "") -> str:
+    """UUID: 128 bits of SHA-256 over all columns; their order in the query does not matter."""
+    return _hash([canonical(column, table) for column in sorted(columns, key=lambda column: column.name)])
+
+
+def fingerprint_schema(columns: Sequence[Column]) -> str:
+    """Equal for manifests whose fingerprints compare. Types are no part of it: canonical texts carry their own tags."""
+    return f"{RECIPE}:{short_hash(*sorted(column.name for column in columns))}"
+
+
+def partition_of(key_hash_expr: str, bits: int) -> str:
+    """INTEGER: the top `bits` (at most 31) bits of a UUID."""
+    if not 0 <= bits <= 31:
+        raise ValueError(f"bits must be between 0 and 31, not {bits}")
+    if bits == 0:
+        return "0::INTEGER"
+    return f"((('0x' || left(({key_hash_expr})::VARCHAR, 8))::BIGINT) >> {32 - bits})::INTEGER"
+
+
+def row_json(columns: Sequence[Column], table: str = "") -> str:
+    """VARCHAR: one JSON object with the columns in the given order and every value exact."""
+    if not columns:
+        return "'{}'"
+    members = (
+        f"{literal(to_json(column.name).decode() + ':')}"
+        f" || coalesce({json_value(column.type, reference(column.name, table))}, 'null')"
+        for column in columns
+    )
+    return "('{' || " + " || ',' || ".join(members) + " || '}')"
+
+
+def differing(before: Sequence[Column], after: Sequence[Column], old: str, new: str) -> str:
+    """VARCHAR[]: names, in the order of `after`, of the common columns that differ between the rows `old` and `new`."""
+    earlier = {column.name: column for column in before}
+    cases = [
+        f"CASE WHEN {canonical(earlier[column.name], old)} IS DISTINCT FROM {canonical(column, new)}"
+        f" THEN {literal(column.name)} END"
+        for column in after
+        if column.name in earlier
+    ]
+    if not cases:
+        return "[]::VARCHAR[]"
+    return f"list_filter([{', '.join(cases)}]::VARCHAR[], lambda name: name IS NOT NULL)"
+
+
+def _hash(texts: Sequence[str]) -> str:
+    parts = " || ".join(f"coalesce(strlen({text})::VARCHAR || ':' || {text}, '-')" for text in texts)
+    return f"left(sha256({parts}), 32)::UUID"
+
+
+def _integer(value: str) -> str:
+    return f"('n' || {value}::VARCHAR)"
+
+
+def _decimal(value: str) -> str:
+    return f"('n' || {plain_number(f'{value}::VARCHAR')})"
+
+
+def plain_number(text: str) -> str:
+    """Digits without a fraction's trailing zeros, with a digit before the point, and zero without a sign."""
+    cut = f"rtrim(rtrim({text}, '0'), '.')"
+    cut = f"CASE WHEN contains({text}, '.') THEN {cut} ELSE {text} END"
+    return (
+        f"CASE WHEN regexp_matches({text}, '^-?0*\\.?0*$') THEN '0' ELSE regexp_replace({cut}, '^(-?)\\.', '\\10.') END"
+    )
+
+
+def _float(value: str) -> str:
+    double = f"{value}::DOUBLE"
+    return (
+        f"CASE WHEN {value} IS NULL THEN NULL WHEN isnan({double}) THEN 'nNaN'"
+        f" WHEN isinf({double}) THEN CASE WHEN {double} > 0 THEN 'nInfinity' ELSE 'n-Infinity' END"
+        f" WHEN abs({double}) < 9007199254740992 AND trunc({double}) = {double}"
+        f" THEN 'n' || TRY_CAST({double} AS BIGINT)::VARCHAR"
+        f" ELSE 'f' || printf('%.17g', {double}) END"
+    )
+
+
+def _date(value: str) -> str:
+    return f"('d' || CASE WHEN isinf({value}) THEN {value}::VARCHAR ELSE ({value} - DATE '1970-01-01')::VARCHAR END)"
+
+
+def _instant(tag: str) -> Callable[[str], str]:
+    return lambda value: f"('{tag}' || coalesce(epoch_us({value})::VARCHAR, {value}::VARCHAR))"
+
+
+def _json(value: str) -> str:
+    token = plain_number(_without_exponent("token"))
+    spelled = (
+        f"array_to_string(list_transform(regexp_extract_all({value}, {literal(NUMBER_TOKENS)}), lambda token:"
+        f" CASE WHEN ascii(token) = 45 OR ascii(token) BETWEEN 48 AND 57 THEN {token} ELSE token END), '')"
+    )
+    return f"('j' || CASE WHEN regexp_matches({value}, '[0-9][.eE]') THEN {spelled} ELSE {value} END)"
+
+
+def _without_exponent(text: str) -> str:
+    """A JSON number as plain digits. Beyond 400 places it stays as it is: no double needs more."""
+    exponent = f"TRY_CAST(regexp_extract({text}, '[eE](.*)$', 1) AS BIGINT)"
+    whole = f"regexp_extract({text}, '^-?([0-9]+)', 1)"
+    fraction = f"regexp_extract({text}, '\\.([0-9]+)', 1)"
+    sign = f"CASE WHEN starts_with({text}, '-') THEN '-' ELSE '' END"
+    point = f"(length({whole}) + {exponent})"
+    digits = f"({whole} || {fraction})"
+    moved = (
+        f"CASE WHEN {point} <= 0 THEN '0.' || repeat('0', -{point}) || {digits}"
+        f" WHEN {point} >= length({digits}) THEN {digits} || repeat('0', {point} - length({digits}))"
+        f" ELSE left({digits}, {point}) || '.' || substr({digits}, {point} + 1) END"
+    )
+    moved = f"regexp_replace({moved}, '^0+([0-9])', '\\1')"
+    return f"CASE WHEN abs({exponent}) <= 400 THEN {sign} || {moved} ELSE {text} END"
+
+
+_CANONICAL: dict[ColumnType, Callable[[str], str]] = {
+    "boolean": lambda value: f"('b' || {value}::INTEGER::VARCHAR)",
+    "integer": _integer,
+    "decimal": _decimal,
+    "float": _float,
+    "text": lambda value: f"('t' || {value})",
+    "bytes": lambda value: f"('x' || hex({value}))",
+    "date": _date,
+    "time": lambda value: f"('h' || epoch_us({value})::VARCHAR)",
+    "timestamp": _instant("s"),
+    "timestamptz": _instant("z"),
+    "uuid": lambda value: f"('u' || {value}::VARCHAR)",
+    "json": _json,
+}
