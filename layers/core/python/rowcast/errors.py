@@ -1,13 +1,13 @@
 """What can go wrong, named by what happens next.
 
-    RowcastError                 message is safe to log: it never holds a row's value
-    ├── RunFailed                this run ends; the next start begins or resumes, nothing to repair
-    │   ├── SourceFailed         the query, its connection or its result; nothing was sent
-    │   ├── SnapshotDamaged      a stored snapshot does not match its manifest
-    │   ├── DefinitionInvalid    the deployed sync cannot be read
-    │   └── DestinationRefused   the target is missing or access to it is denied; sending stops
-    ├── LockLost                 another run holds the sync's lock: stop at once and write nothing
-    └── MessageInvalid           no message can be made of this one row; the row is rejected
+RowcastError                 message is safe to log: it never holds a row's value
+├── RunFailed                this run ends; the next start begins or resumes, nothing to repair
+│   ├── SourceFailed         the query, its connection or its result; nothing was sent
+│   ├── SnapshotDamaged      a stored snapshot does not match its manifest
+│   ├── DefinitionInvalid    the deployed sync cannot be read
+│   └── DestinationRefused   the target is missing or access to it is denied; sending stops
+├── LockLost                 another run holds the sync's lock: stop at once and write nothing
+└── MessageInvalid           no message can be made of this one row; the row is rejected
 """
 
 from __future__ import annotations

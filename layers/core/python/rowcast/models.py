@@ -16,7 +16,18 @@ Row = dict[str, Any]
 JSON; instants are ISO 8601 text, bytes are base64 text."""
 
 ColumnType = Literal[
-    "boolean", "integer", "decimal", "float", "text", "bytes", "date", "time", "timestamp", "timestamptz", "uuid", "json"
+    "boolean",
+    "integer",
+    "decimal",
+    "float",
+    "text",
+    "bytes",
+    "date",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "uuid",
+    "json",
 ]
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
@@ -186,12 +197,15 @@ class Counts(msgspec.Struct, kw_only=True):
 class PartitionResult(msgspec.Struct, kw_only=True):
     """A diffed partition: written last, so that its presence says that all its chunks are there.
 
-    `removed_rows`, `changed_rows`: before triggers are applied, for the guard.
+    `chunks` hold changes to send; `settled_chunks` only name debts that nothing is owed for any more (`settled` of
+    them). `removed_rows`, `changed_rows`: before triggers are applied, for the guard.
     """
 
     partition: int
     chunks: list[str]
     counts: Counts
+    settled_chunks: list[str] = []
+    settled: int = 0
     changed_rows: int = 0
     removed_rows: int = 0
 
@@ -207,8 +221,10 @@ class Outcome(msgspec.Struct, kw_only=True):
 class ChunkState(msgspec.Struct, kw_only=True):
     """A chunk's progress. `outcomes[i]` belongs to `changes[i]`; None is not known yet.
 
-    `token`: the lock token of the worker that claimed it. `deadline`: when that worker is surely dead. `maybe_sent`: a
-    claim was made after which something may have left. `booked`: its debts are written.
+    `token`: the lock token of the worker that claimed it. `deadline`: when that worker is surely dead. `paused`: that
+    worker stopped between calls, so changes without an outcome were not sent under its claim; `doubted[i]` says that an
+    earlier send of `changes[i]` may have taken effect. `owed`, `paid`: how many changes carry a debt, and how many of
+    those were accepted. `booked`: its debts are written.
     """
 
     chunk: str
@@ -216,8 +232,12 @@ class ChunkState(msgspec.Struct, kw_only=True):
     claim: str
     deadline: float
     done: bool = False
+    paused: bool = False
     booked: bool = False
+    owed: int = 0
+    paid: int = 0
     outcomes: list[Outcome | None] = []
+    doubted: list[bool] = []
 
 
 RunStatus = Literal["running", "completed", "failed", "held", "abandoned"]
@@ -243,6 +263,7 @@ class Run(msgspec.Struct, kw_only=True):
     rows: int = 0
     partitions_to_diff: int = 0
     chunks: int = 0
+    work_key: str = ""
     added: int = 0
     changed: int = 0
     removed: int = 0

@@ -184,7 +184,7 @@ class RetryQueue(Protocol):
     def send(self, notices: Sequence[Notice]) -> None: ...
 
     def receive(self) -> Iterator[tuple[str, Notice | None]]:
-        """What is visible now, as (receipt, notice); None for a body that is no notice. The same message may come twice."""
+        """What is visible now, as (receipt, notice); None where the body is none. One may come twice."""
 
     def delete(self, receipts: Sequence[str]) -> None: ...
 
@@ -258,8 +258,10 @@ class Destination(Protocol):
     def check(self) -> None:
         """Raises DestinationRefused, naming what is missing, when the target cannot be used. Sends nothing."""
 
-    def batches(self, messages: Sequence[MessageToSend]) -> tuple[list[list[MessageToSend]], list[tuple[MessageToSend, str]]]:
-        """Cuts messages of one operation into calls by count and bytes; and those no call can carry, with the reason."""
+    def batches(
+        self, messages: Sequence[MessageToSend]
+    ) -> tuple[list[list[MessageToSend]], list[tuple[MessageToSend, str]]]:
+        """Cuts messages of one operation into calls by count and bytes; and those that none can carry, with why."""
 
     def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
         """Raises DestinationRefused when nothing can be sent there at all: access denied, target missing."""
@@ -272,4 +274,3 @@ class Pace(Protocol):
 
 Render = Callable[[Change], bytes]
 """A change to its message's JSON text. Raises MessageInvalid."""
-

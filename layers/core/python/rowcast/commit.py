@@ -1,0 +1,232 @@
+"""commit: write what is owed, then move the baseline forward, once.
+
+Everything before the last transaction may be repeated: debts and notices are derived from the chunks' outcomes alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from rowcast.errors import RunFailed
+from rowcast.models import Change, Chunk, ChunkState, Debt, Head, Manifest, Notice, Outcome, PartitionResult, Run
+from rowcast.open import Closing, abandon
+from rowcast.ports import Budget, ChangeStore, DebtStore, RetryQueue
+from rowcast.summary import summarize
+
+PAUSE_SECONDS = 60.0
+NOT_SENT = "not sent: the worker that should have sent it failed"
+LOST = "the worker that sent it failed before it could say what became of it"
+
+
+class Committed(msgspec.Struct, kw_only=True):
+    """`done` False: call again, the time ran short. `again`: this start finished an earlier run and now begins its own."""
+
+    done: bool
+    again: bool = False
+    status: str = ""
+    summary: dict[str, Any] = {}
+
+
+class Committing(Closing, kw_only=True):
+    """What commit needs. `keep`: how many committed snapshots stay."""
+
+    changes: ChangeStore
+    debts: DebtStore
+    queue: RetryQueue
+    budget: Budget
+    claim: str
+    keep: int = 3
+
+
+class _Tally(msgspec.Struct):
+    accepted: int = 0
+    rejected: int = 0
+    in_doubt: int = 0
+    owed: int = 0
+    paid: int = 0
+
+    def add(self, state: ChunkState) -> None:
+        for outcome in state.outcomes:
+            assert outcome is not None
+            setattr(self, outcome.outcome, getattr(self, outcome.outcome) + 1)
+        self.owed += state.owed
+        self.paid += state.paid
+
+    @property
+    def new_debts(self) -> int:
+        return self.rejected + self.in_doubt - (self.owed - self.paid)
+
+
+def commit(head: Head, run: Run, token: int, needs: Committing) -> Committed:
+    """Books the debts of every chunk and moves the head to the next generation with this run's snapshot.
+
+    When the run was stopped before anything could have arrived, the baseline stays where it is instead: the next run
+    finds the same changes again.
+    """
+    again = head.holder is not None and head.holder != run.execution
+    if run.phase == "committed":
+        return Committed(done=True, again=again, status=run.status, summary=summarize(run))
+    if run.phase != "sealed" or run.manifest is None:
+        raise RunFailed(f"Run {run.run} has no closed change set to commit.")
+    results = needs.changes.results(run.sync, run.run) if run.partitions_to_diff else []
+    states = {state.chunk: state for state in needs.changes.states(run.sync, run.run)} if run.chunks else {}
+    tally = _Tally()
+    for chunk in _chunk_ids(results):
+        states[chunk] = _finished(chunk, states.get(chunk), run, token, needs)
+        tally.add(states[chunk])
+    counted = _counted(run, tally, results, needs)
+    if counted.stopped and not tally.accepted and not tally.in_doubt:
+        return _closed(counted, head, token, again, needs)
+    if not _book(counted, states, results, token, needs):
+        return Committed(done=False)
+    return _committed(counted, head, token, again, needs)
+
+
+def _chunk_ids(results: list[PartitionResult]) -> Iterator[str]:
+    for result in results:
+        yield from result.chunks
+
+
+def _finished(name: str, state: ChunkState | None, run: Run, token: int, needs: Committing) -> ChunkState:
+    """The chunk's outcomes, complete: what no worker recorded is in doubt if it was claimed, else surely not sent."""
+    if state is not None and state.done:
+        return state
+    chunk = needs.changes.chunk(run.sync, run.run, name)
+    before = needs.changes.claim(run.sync, run.run, name, token, needs.claim, needs.clock.now())
+    if before is not None and before.done:
+        return before
+    size = len(chunk.changes)
+    outcomes = before.outcomes if before is not None and before.outcomes else [None] * size
+    doubted = before.doubted if before is not None and before.doubted else [False] * size
+    lost = before is not None and not before.paused
+    finished = ChunkState(
+        chunk=name,
+        token=token,
+        claim=needs.claim,
+        deadline=needs.clock.now(),
+        done=True,
+        owed=sum(change.debt is not None for change in chunk.changes),
+        outcomes=[
+            outcome or (_lost() if lost or doubt else Outcome(outcome="rejected", reason=NOT_SENT))
+            for outcome, doubt in zip(outcomes, doubted, strict=True)
+        ],
+        doubted=doubted,
+    )
+    finished.paid = sum(
+        change.debt is not None and outcome is not None and outcome.outcome == "accepted"
+        for change, outcome in zip(chunk.changes, finished.outcomes, strict=True)
+    )
+    needs.changes.record(run.sync, run.run, finished)
+    return finished
+
+
+def _lost() -> Outcome:
+    return Outcome(outcome="in_doubt", reason=LOST, attempts=1)
+
+
+def _counted(run: Run, tally: _Tally, results: list[PartitionResult], needs: Committing) -> Run:
+    settled = sum(result.settled for result in results)
+    return msgspec.structs.replace(
+        run,
+        accepted=tally.accepted,
+        rejected=tally.rejected,
+        in_doubt=tally.in_doubt,
+        owed_after=run.owed_before + tally.new_debts - tally.paid - settled,
+        ended_at=needs.clock.now(),
+    )
+
+
+def _closed(run: Run, head: Head, token: int, again: bool, needs: Committing) -> Committed:
+    reason = f"Nothing was accepted: {run.stopped} The next run finds the same changes again."
+    ended = abandon(msgspec.structs.replace(run, owed_after=run.owed_before), token, "failed", reason, needs)
+    return _end(ended, head, token, again, needs)
+
+
+def _committed(run: Run, head: Head, token: int, again: bool, needs: Committing) -> Committed:
+    assert run.manifest is not None
+    kept = head.history if head.manifest == run.manifest else [run.manifest, *head.history][: needs.keep]
+    evicted = [key for key in head.history if key not in kept]
+    moved = msgspec.structs.replace(
+        head, generation=run.generation + 1, history=kept, owed=run.owed_after, open_run=None
+    )
+    ended = msgspec.structs.replace(
+        run, phase="committed", status="failed" if run.stopped else "completed", reason=run.stopped
+    )
+    needs.states.commit(moved, ended, token)
+    _forget(evicted, kept, needs)
+    return _end(ended, head, token, again, needs)
+
+
+def _end(run: Run, head: Head, token: int, again: bool, needs: Committing) -> Committed:
+    if not again:
+        needs.states.release_lock(head.sync, token)
+    return Committed(done=True, again=again, status=run.status, summary=summarize(run))
+
+
+def _forget(evicted: list[str], kept: list[str], needs: Committing) -> None:
+    """Deletes the files of snapshots that fell out of the history, but for those that a kept snapshot shares."""
+    if not evicted:
+        return
+    alive = {key for manifest in kept for key in _files(needs.snapshots.manifest(manifest))}
+    for manifest in evicted:
+        needs.snapshots.delete([*(_files(needs.snapshots.manifest(manifest)) - alive), manifest])
+
+
+def _files(manifest: Manifest) -> set[str]:
+    return {partition.key for partition in manifest.partitions if partition.key is not None}
+
+
+# --- debts ------------------------------------------------------------------------------------------------------------
+
+
+def _book(
+    run: Run, states: dict[str, ChunkState], results: list[PartitionResult], token: int, needs: Committing
+) -> bool:
+    """Writes and pays debts, then tells the retry queue. False when the time ran short: what is booked is marked."""
+    for result in results:
+        for name in result.settled_chunks:
+            needs.debts.book(run.sync, token, [], needs.changes.chunk(run.sync, run.run, name).settled)
+    for name, state in sorted(states.items()):
+        if state.booked or (state.paid == 0 and all(o is not None and o.outcome == "accepted" for o in state.outcomes)):
+            continue
+        if needs.budget.seconds_left() < PAUSE_SECONDS:
+            return False
+        _book_chunk(needs.changes.chunk(run.sync, run.run, name), state, run, token, needs)
+    return True
+
+
+def _book_chunk(chunk: Chunk, state: ChunkState, run: Run, token: int, needs: Committing) -> None:
+    owed: list[Debt] = []
+    paid: list[str] = []
+    for change, outcome in zip(chunk.changes, state.outcomes, strict=True):
+        assert outcome is not None
+        if outcome.outcome != "accepted":
+            owed.append(debt_of(change, outcome, run))
+        elif change.debt is not None:
+            paid.append(change.key_hash)
+    needs.debts.book(run.sync, token, owed, paid)
+    if owed:
+        hashes = [debt.key_hash for debt in owed]
+        needs.queue.send([Notice(sync=run.sync, run=run.run, chunk=chunk.id, key_hashes=hashes)])
+    needs.changes.mark_booked(run.sync, run.run, chunk.id)
+
+
+def debt_of(change: Change, outcome: Outcome, run: Run) -> Debt:
+    """What is owed after a change was not accepted; it is measured from the row that was accepted before."""
+    origin = change.debt
+    return Debt(
+        sync=run.sync,
+        key_hash=change.key_hash,
+        key=change.key,
+        operation=change.operation,
+        accepted=change.before,
+        sent=change.after if change.after is not None else change.last_sent,
+        in_doubt=outcome.outcome == "in_doubt" or (origin is not None and origin.in_doubt),
+        reason=outcome.reason,
+        attempts=outcome.attempts + (origin.attempts if origin else 0),
+        first_run=origin.first_run if origin else run.run,
+        last_run=run.run,
+    )

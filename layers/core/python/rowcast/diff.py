@@ -1,0 +1,190 @@
+"""diff: compare one partition with its baseline and write the changes as chunks.
+
+Rows without a debt are compared inside DuckDB by their fingerprints; rows that are owed are compared one by one with
+the row that the destination last accepted, which their debt holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from rowcast import compare
+from rowcast.compare import Difference, Sides
+from rowcast.definition import Definition, LambdaDestination
+from rowcast.models import Change, Chunk, Counts, Debt, PartitionResult, Run, change_id, to_json
+from rowcast.owing import owed_change
+from rowcast.ports import ChangeStore, DebtStore
+
+if TYPE_CHECKING:
+    import duckdb
+
+CHUNK_CHANGES = 200
+CHUNK_BYTES = 2_000_000
+
+
+class Diffing(msgspec.Struct, kw_only=True, frozen=True):
+    """What the diff of one partition needs."""
+
+    definition: Definition
+    run: Run
+    sides: Sides
+    changes: ChangeStore
+    debts: DebtStore
+
+
+class _Sized(msgspec.Struct):
+    change: Change
+    size: int
+
+
+def diff_partition(number: int, needs: Diffing, connection: duckdb.DuckDBPyConnection) -> PartitionResult:
+    """Writes the partition's chunks, then its result. The same inputs give the same chunks, so a repeat is harmless."""
+    owed = _owed(number, needs)
+    compare.prepare(number, needs.sides, owed, connection)
+    found = compare.counts(connection)
+    counts = Counts()
+    changes, settled = _owed_changes(owed, counts, needs, connection)
+    _leave_out_untriggered(found, counts, needs.definition, connection)
+    every = chain(changes, _fresh_changes(counts, needs, connection))
+    result = PartitionResult(
+        partition=number,
+        chunks=_write_chunks(number, every, counts, needs),
+        counts=counts,
+        settled_chunks=_write_settled(number, settled, needs),
+        settled=len(settled),
+        changed_rows=found.get("changed", 0),
+        removed_rows=found.get("removed", 0),
+    )
+    needs.changes.put_result(needs.run.sync, needs.run.run, result)
+    return result
+
+
+def chunk_changes(definition: Definition) -> int:
+    """Changes per chunk: a whole number of batches, so that cutting chunks cuts no batch short."""
+    if isinstance(definition.destination, LambdaDestination):
+        size = definition.destination.batch_size
+        return size * max(1, CHUNK_CHANGES // size)
+    return CHUNK_CHANGES
+
+
+def _owed(number: int, needs: Diffing) -> list[Debt]:
+    if not needs.run.owed_before:
+        return []
+    width = 128 - needs.sides.bits
+    first, last = number << width, ((number + 1) << width) - 1
+    return list(needs.debts.debts(needs.run.sync, f"{first:032x}", f"{last:032x}"))
+
+
+def _wanted(change: Change, definition: Definition) -> bool:
+    """Whether a trigger asks for the change. A row in doubt may have arrived, so its `columns` filter doesn't hold."""
+    trigger = definition.triggers.of(change.operation)
+    if trigger is None or trigger.columns is None or change.operation != "changed":
+        return trigger is not None
+    in_doubt = change.debt is not None and change.debt.in_doubt
+    return in_doubt or not set(trigger.columns).isdisjoint(change.columns)
+
+
+def _owed_changes(
+    owed: Sequence[Debt], counts: Counts, needs: Diffing, connection: duckdb.DuckDBPyConnection
+) -> tuple[list[_Sized], list[str]]:
+    """The changes that debts still ask for, and the key hashes of those for which nothing is owed any more."""
+    current = compare.current_rows(needs.sides, connection) if owed else {}
+    common = [column.name for column in needs.sides.common]
+    destination = needs.definition.destination.identity
+    changes: list[_Sized] = []
+    settled: list[str] = []
+    for debt in owed:
+        change = owed_change(debt, current.get(debt.key_hash), common, destination, needs.run.generation)
+        if change is not None and _wanted(change, needs.definition):
+            changes.append(_Sized(change, len(to_json([change.before, change.after]))))
+        else:
+            settled.append(debt.key_hash)
+            counts.skipped += change is not None
+    return changes, settled
+
+
+def _leave_out_untriggered(
+    found: dict[str, int], counts: Counts, definition: Definition, connection: duckdb.DuckDBPyConnection
+) -> None:
+    for operation, rows in found.items():
+        if definition.triggers.of(operation) is None:
+            compare.leave_out(operation, connection)
+            counts.skipped += rows
+
+
+def _fresh_changes(counts: Counts, needs: Diffing, connection: duckdb.DuckDBPyConnection) -> Iterator[_Sized]:
+    for difference in compare.differences(needs.sides, connection):
+        change = _change(difference, needs)
+        if _wanted(change, needs.definition):
+            yield _Sized(change, difference.size)
+        else:
+            counts.skipped += 1
+
+
+def _change(difference: Difference, needs: Diffing) -> Change:
+    change = Change(
+        operation=difference.operation,
+        key=[],
+        key_hash=difference.key_hash,
+        id=change_id(
+            needs.run.sync,
+            needs.definition.destination.identity,
+            difference.key_hash,
+            difference.old_hash,
+            difference.new_hash,
+            needs.run.generation,
+        ),
+        columns=difference.columns,
+        before=difference.before,
+        after=difference.after,
+    )
+    change.key = [change.row[name] for name in needs.sides.manifest.primary_key]
+    return change
+
+
+def _write_chunks(number: int, changes: Iterator[_Sized], counts: Counts, needs: Diffing) -> list[str]:
+    ids: list[str] = []
+    for changes_of_chunk in _cut(changes, chunk_changes(needs.definition)):
+        chunk = Chunk(
+            sync=needs.run.sync, run=needs.run.run, id=f"{number:05d}-{len(ids):06d}", changes=changes_of_chunk
+        )
+        needs.changes.put_chunk(chunk)
+        ids.append(chunk.id)
+        operation = changes_of_chunk[0].operation
+        setattr(counts, operation, getattr(counts, operation) + len(changes_of_chunk))
+    return ids
+
+
+def _cut(changes: Iterator[_Sized], most: int) -> Iterator[list[Change]]:
+    """Groups by operation, `most` changes and bytes; a change larger than the bytes has a group of its own."""
+    groups: dict[str, list[Change]] = {}
+    sizes: dict[str, int] = {}
+    for sized in changes:
+        operation = sized.change.operation
+        group = groups.setdefault(operation, [])
+        if group and (len(group) == most or sizes[operation] + sized.size > CHUNK_BYTES):
+            yield group
+            group = groups[operation] = []
+            sizes[operation] = 0
+        group.append(sized.change)
+        sizes[operation] = sizes.get(operation, 0) + sized.size
+    yield from (group for _, group in sorted(groups.items()) if group)
+
+
+def _write_settled(number: int, settled: Sequence[str], needs: Diffing) -> list[str]:
+    ids: list[str] = []
+    for start in range(0, len(settled), 1000):
+        chunk = Chunk(
+            sync=needs.run.sync,
+            run=needs.run.run,
+            id=f"{number:05d}-settled-{len(ids):04d}",
+            changes=[],
+            settled=list(settled[start : start + 1000]),
+        )
+        needs.changes.put_chunk(chunk)
+        ids.append(chunk.id)
+    return ids

@@ -1,0 +1,202 @@
+"""open: take the lock, take up what an earlier run left, drain the retry queue, and say where to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from rowcast.definition import Definition
+from rowcast.errors import DefinitionInvalid, DestinationRefused
+from rowcast.models import Deployment, Head, Notice, Run
+from rowcast.ports import (
+    Clock,
+    DebtStore,
+    DefinitionStore,
+    Destination,
+    Executions,
+    RetryQueue,
+    SnapshotStore,
+    StateStore,
+)
+from rowcast.summary import summarize
+
+CALLS_PER_WORKER = 8
+
+
+class Opened(msgspec.Struct, kw_only=True):
+    """Where the state machine goes on, with pointers only. `concurrency`: workers of the fan-out map."""
+
+    next: Literal["snapshot", "fan_out", "commit", "busy", "duplicate"]
+    sync: str
+    run: str
+    token: int = 0
+    snapshot_function: str = ""
+    fan_out_function: str = ""
+    concurrency: int = 1
+    work_bucket: str = ""
+    work_key: str = ""
+    summary: dict[str, Any] = {}
+
+
+class Opening(msgspec.Struct, kw_only=True):
+    """What open needs. `destination` and `queue` make the sync's own from its deployment."""
+
+    states: StateStore
+    snapshots: SnapshotStore
+    definitions: DefinitionStore
+    debts: DebtStore
+    executions: Executions
+    clock: Clock
+    destination: Callable[[Definition, Deployment], Destination]
+    queue: Callable[[Deployment], RetryQueue]
+
+
+def run_id(scheduled_at: str) -> str:
+    """A start's scheduled time as a run's name: two starts of one schedule are one run, and names sort by time."""
+    try:
+        instant = datetime.fromisoformat(scheduled_at)
+    except ValueError as error:
+        raise DefinitionInvalid("`scheduled_at` is no ISO 8601 time: start the run with one.") from error
+    instant = instant.replace(tzinfo=instant.tzinfo or UTC).astimezone(UTC)
+    return instant.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
+
+
+def calls_per_worker(concurrency: int) -> int:
+    """How many calls one worker keeps in flight, so that workers × calls is the sync's `concurrency` exactly."""
+    return next(n for n in range(min(concurrency, CALLS_PER_WORKER), 0, -1) if concurrency % n == 0)
+
+
+def open_run(sync: str, scheduled_at: str, execution: str, needs: Opening) -> Opened:
+    """Never two runs of one sync at once: a start that finds the lock's holder alive answers "busy".
+
+    A run that may have sent something is resumed before anything new begins; one that sent nothing is abandoned.
+    Raises RunFailed when the sync is not deployed or its destination cannot be used.
+    """
+    name = run_id(scheduled_at)
+    seen = needs.states.head(sync)
+    if seen.holder not in (None, execution) and needs.executions.is_running(str(seen.holder)):
+        return _busy(seen, name, needs)
+    head = needs.states.take_lock(seen, execution)
+    if head is None:
+        return _busy(needs.states.head(sync), name, needs)
+    deployment = needs.definitions.deployment(sync)
+    left = needs.states.run(sync, head.open_run) if head.open_run else None
+    if left is not None and left.phase == "sealed":
+        return _resume(left, head, deployment, needs)
+    if left is not None and not (left.run == name and left.execution == execution):
+        abandon(left, head.token, "abandoned", "Ended before anything was sent; a later run took over.", needs)
+    run = needs.states.run(sync, name)
+    if run is not None and (left is None or left.run != name or left.execution != execution):
+        needs.states.release_lock(sync, head.token)
+        return Opened(next="duplicate", sync=sync, run=name, summary=summarize(run))
+    return _begin(name, execution, head, deployment, needs)
+
+
+def abandon(
+    run: Run, token: int, status: Literal["abandoned", "failed", "held"], reason: str, needs: Opening | Closing
+) -> Run:
+    """Ends a run that sent nothing and frees what it stored; the baseline stays as it was."""
+    ended = msgspec.structs.replace(run, status=status, reason=reason, ended_at=needs.clock.now())
+    needs.states.close(ended, token)
+    needs.snapshots.delete_run(run.sync, run.run)
+    return ended
+
+
+class Closing(msgspec.Struct, kw_only=True):
+    """The part of a step's needs that ending a run takes."""
+
+    states: StateStore
+    snapshots: SnapshotStore
+    clock: Clock
+
+
+def _busy(head: Head, name: str, needs: Opening) -> Opened:
+    current = needs.states.run(head.sync, head.open_run) if head.open_run else None
+    summary = (
+        summarize(current, "already_running")
+        if current
+        else {"run": name, "sync": head.sync, "status": "already_running"}
+    )
+    return Opened(next="busy", sync=head.sync, run=head.open_run or name, summary=summary)
+
+
+def _resume(run: Run, head: Head, deployment: Deployment, needs: Opening) -> Opened:
+    definition = needs.definitions.pinned(run.sync, run.definition)
+    if run.chunks and not run.stopped:
+        refusal = _refusal(definition, deployment, needs)
+        if refusal:
+            needs.states.stop(run.sync, run.run, head.token, refusal)
+    return Opened(
+        next="fan_out" if run.chunks else "commit",
+        sync=run.sync,
+        run=run.run,
+        token=head.token,
+        work_bucket=needs.snapshots.bucket_name(),
+        work_key=run.work_key,
+        **_functions(definition, deployment),
+    )
+
+
+def _refusal(definition: Definition, deployment: Deployment, needs: Opening) -> str:
+    """Why the run cannot go on sending. It is then finished without: what is left becomes debts, and the next run pays
+    them by the definition that is deployed by then."""
+    deployed = needs.definitions.deployed_definition(deployment)
+    if type(deployed.destination) is not type(definition.destination):
+        return "the sync's destination was changed before the run could finish"
+    try:
+        needs.destination(definition, deployment).check()
+    except DestinationRefused as error:
+        return str(error)
+    return ""
+
+
+def _begin(name: str, execution: str, head: Head, deployment: Deployment, needs: Opening) -> Opened:
+    definition = needs.definitions.deployed_definition(deployment)
+    run = Run(
+        sync=head.sync,
+        run=name,
+        generation=head.generation,
+        execution=execution,
+        definition=needs.definitions.pin(definition),
+        started_at=needs.clock.now(),
+        owed_before=head.owed,
+        owed_after=head.owed,
+    )
+    needs.states.begin(run, head.token)
+    needs.destination(definition, deployment).check()
+    drain(head.sync, needs.queue(deployment), needs)
+    return Opened(next="snapshot", sync=head.sync, run=name, token=head.token, **_functions(definition, deployment))
+
+
+def _functions(definition: Definition, deployment: Deployment) -> dict[str, Any]:
+    concurrency = definition.limits.concurrency
+    return {
+        "snapshot_function": deployment.snapshot_function,
+        "fan_out_function": deployment.fan_out_function,
+        "concurrency": concurrency // calls_per_worker(concurrency),
+    }
+
+
+def drain(sync: str, queue: RetryQueue, needs: Opening) -> None:
+    """Takes the notices of the retry queue into this run.
+
+    The debts that they name are in the ledger, which every diff reads: so a notice may go once it is seen. One that
+    names no debt and no run of this sync was not written by us, and is put aside.
+    """
+    done: list[str] = []
+    for receipt, notice in queue.receive():
+        if notice is not None and _known(sync, notice, needs):
+            done.append(receipt)
+        else:
+            queue.quarantine(receipt)
+    if done:
+        queue.delete(done)
+
+
+def _known(sync: str, notice: Notice, needs: Opening) -> bool:
+    if notice.sync != sync:
+        return False
+    return bool(needs.debts.existing(sync, notice.key_hashes)) or needs.states.run(sync, notice.run) is not None

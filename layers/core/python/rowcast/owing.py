@@ -1,0 +1,51 @@
+"""What a debt still asks for, once the source has moved on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rowcast.columns import differing_columns, row_hash
+from rowcast.models import Change, Debt, DebtOrigin, Operation, Row, change_id
+
+
+def owed_change(debt: Debt, now: Row | None, common: Sequence[str], destination: str, generation: int) -> Change | None:
+    """The change from what the destination accepted to what the source holds now; None when nothing is owed any more.
+
+    `common`: the columns over which rows are compared. A row in doubt is owed even when both sides are equal, since the
+    destination may hold what was sent in between.
+    """
+    operation = _operation(debt.accepted, now)
+    names = _columns(debt, now, common) if operation == "changed" else []
+    if not debt.in_doubt and (operation is None or (operation == "changed" and not names)):
+        return None
+    before = row_hash(debt.accepted) if debt.accepted is not None else ""
+    after = row_hash(now) if now is not None else ""
+    return Change(
+        operation=operation or "removed",
+        key=debt.key,
+        key_hash=debt.key_hash,
+        id=change_id(debt.sync, destination, debt.key_hash, before, after, generation),
+        columns=names,
+        before=debt.accepted,
+        after=now,
+        last_sent=debt.sent if operation is None else None,
+        debt=DebtOrigin(in_doubt=debt.in_doubt, attempts=debt.attempts, first_run=debt.first_run),
+    )
+
+
+def _operation(accepted: Row | None, now: Row | None) -> Operation | None:
+    """None: absent on both sides."""
+    if accepted is None:
+        return None if now is None else "added"
+    return "removed" if now is None else "changed"
+
+
+def _columns(debt: Debt, now: Row | None, common: Sequence[str]) -> list[str]:
+    """The columns in which the source differs from what was accepted; failing that, from what may have arrived."""
+    assert debt.accepted is not None and now is not None
+    names = differing_columns(debt.accepted, now, [name for name in common if name in debt.accepted])
+    if names or not debt.in_doubt:
+        return names
+    if debt.sent is None:
+        return list(common)
+    return differing_columns(debt.sent, now, [name for name in common if name in debt.sent])

@@ -1,0 +1,92 @@
+"""seal: close the change set. From here on the run is finished, never abandoned."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from rowcast.definition import Definition, Guard
+from rowcast.errors import RunFailed
+from rowcast.models import Counts, Manifest, PartitionResult, Run
+from rowcast.open import Closing, abandon
+from rowcast.ports import ChangeStore
+from rowcast.summary import summarize
+
+GUARD_FLOOR = 100
+"""Fewer changed or removed rows than this are never held: in a small table every share is large."""
+
+
+class Sealed(msgspec.Struct, kw_only=True):
+    """Where the state machine goes on, with pointers only."""
+
+    next: Literal["fan_out", "commit", "held"]
+    work_bucket: str = ""
+    work_key: str = ""
+    summary: dict[str, Any] = {}
+
+
+class Sealing(Closing, kw_only=True):
+    """What seal needs. `baseline` is None before the first commit."""
+
+    definition: Definition
+    changes: ChangeStore
+    manifest: Manifest
+    baseline: Manifest | None
+
+
+def seal(run: Run, token: int, needs: Sealing) -> Sealed:
+    """Sums up the diff, asks the guard, and writes the list of chunks to fan out.
+
+    Raises RunFailed when a partition's diff is missing: nothing has been sent then.
+    """
+    bucket = needs.snapshots.bucket_name()
+    if run.phase == "sealed":
+        return Sealed(next="fan_out" if run.chunks else "commit", work_bucket=bucket, work_key=run.work_key)
+    results = needs.changes.results(run.sync, run.run) if run.partitions_to_diff else []
+    if len(results) != run.partitions_to_diff:
+        raise RunFailed(f"Only {len(results)} of {run.partitions_to_diff} partitions were compared; nothing was sent.")
+    counts = _total(results, run)
+    objection = guard(needs.definition.guard, results, needs.manifest, needs.baseline)
+    if objection:
+        held = abandon(_counted(run, counts), token, "held", objection, needs)
+        return Sealed(next="held", summary=summarize(held))
+    chunks = [chunk for result in results for chunk in result.chunks]
+    key = needs.snapshots.put_work(run.sync, run.run, "chunks", chunks) if chunks else ""
+    sealed = msgspec.structs.replace(_counted(run, counts), phase="sealed", chunks=len(chunks), work_key=key)
+    needs.states.save(sealed, token)
+    return Sealed(next="fan_out" if chunks else "commit", work_bucket=bucket, work_key=key)
+
+
+def guard(guard: Guard, results: list[PartitionResult], manifest: Manifest, baseline: Manifest | None) -> str:
+    """Why a run should be held; empty when it should not."""
+    if baseline is None or not baseline.rows:
+        return ""
+    if not manifest.rows and not guard.allow_empty:
+        return (
+            f"The query gave no rows where it gave {baseline.rows} before; nothing was sent. "
+            "If that is right, set `guard.allow_empty: true` and run again."
+        )
+    for what, rows, share in (
+        ("removed", sum(result.removed_rows for result in results), guard.max_removed),
+        ("changed", sum(result.changed_rows for result in results), guard.max_changed),
+    ):
+        if rows > GUARD_FLOOR and rows > share * baseline.rows:
+            return (
+                f"{rows} of {baseline.rows} rows would be {what}, more than {share:.0%}; nothing was sent. "
+                f"If that is right, raise `guard.max_{what}` and run again."
+            )
+    return ""
+
+
+def _total(results: list[PartitionResult], run: Run) -> Counts:
+    total = Counts(skipped=run.skipped)
+    for result in results:
+        total = total.plus(result.counts)
+    return total
+
+
+def _counted(run: Run, counts: Counts) -> Run:
+    return msgspec.structs.replace(
+        run, added=counts.added, changed=counts.changed, removed=counts.removed, skipped=counts.skipped
+    )
