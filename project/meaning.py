@@ -1,0 +1,220 @@
+"""What the form of one file cannot say: names that must exist, queries, schedules, templates, files."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from project import functions, query, times
+from project.document import Document, Where
+from project.nearest import listed, nearest
+from project.schema import SYNC_NAME
+
+LONGEST_STATEMENT = 840.0
+LONGEST_BACKOFF = 300.0
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the sync files may refer to, also where rowcast.yaml itself has mistakes. `sources`: name to type."""
+
+    root: Path
+    sources: dict[str, str]
+    alerts: frozenset[str]
+
+
+def known(root: Path, document: Document) -> Known:
+    sources: dict[str, Any] = document.get(dict, "sources") or {}
+    types = {name: document.get(str, "sources", name, "type") or "" for name in sources}
+    return Known(root, types, frozenset(document.get(dict, "alerts") or {}))
+
+
+def check_project(document: Document, names: Known) -> None:
+    for name, kind in names.sources.items():
+        if kind == "files":
+            _check_folder(document, names.root, ("sources", name, "path"))
+        elif kind == "postgres":
+            _check_certificate(document, names.root, ("sources", name, "tls_ca_file"))
+            _check_time(
+                document, ("sources", name, "statement_timeout"), 1.0, LONGEST_STATEMENT, "1 second to 14 minutes"
+            )
+    _check_common(document, names, ("defaults",))
+
+
+def check_sync(document: Document, names: Known) -> None:
+    name = Path(document.file).stem
+    if not re.fullmatch(SYNC_NAME, name):
+        document.report(
+            (), f"{name!r} cannot be a sync's name", expected="a file name of 1 to 63 small letters, digits and -"
+        )
+    _check_common(document, names, ())
+    _check_source(document, names)
+    _check_query(document, names)
+    _check_function(document, names)
+    _check_message(document)
+
+
+def _check_common(document: Document, names: Known, at: Where) -> None:
+    """What a sync and the defaults share."""
+    for index, channel in enumerate(document.get(list, *at, "alerts") or ()):
+        where = (*at, "alerts", index)
+        if document.get(str, *where) and channel not in names.alerts:
+            document.report(
+                where,
+                f"there is no alert channel {channel} in rowcast.yaml",
+                expected=f"one of {listed(names.alerts)}",
+                suggestion=nearest(channel, names.alerts),
+            )
+    _check_time(document, (*at, "retry", "backoff"), 0.001, LONGEST_BACKOFF, "1ms to 5 minutes")
+    _check_schedule(document, (*at, "schedule"))
+
+
+def _check_time(document: Document, where: Where, least: float, most: float, expected: str) -> None:
+    text = document.get(str, *where)
+    if text is not None and not least <= times.seconds(text) <= most:
+        document.report(where, f"'{text}' is out of range", expected=expected)
+
+
+def _check_schedule(document: Document, where: Where) -> None:
+    cron = document.get(str, *where, "cron")
+    if cron is not None and (found := times.cron_fault(cron)):
+        document.report(
+            (*where, "cron"),
+            f"not a schedule of EventBridge Scheduler: {found[0]}",
+            expected='six fields, like "0 7 * * ? *" for 7:00 every day',
+            suggestion=found[1],
+        )
+    zone = document.get(str, *where, "timezone")
+    zones = zoneinfo.available_timezones()
+    if zone is not None and zones and zone not in zones:
+        document.report(
+            (*where, "timezone"),
+            f"there is no time zone {zone}",
+            expected="a name of the IANA time zone database, like Europe/Berlin",
+            suggestion=nearest(zone, zones),
+        )
+
+
+def _check_folder(document: Document, root: Path, where: Where) -> None:
+    path = document.get(str, *where)
+    if path is None or path.startswith("s3://"):
+        return
+    folder = (root / path).resolve()
+    if not folder.is_relative_to(root.resolve()):
+        document.report(
+            where, f"{path} lies outside the project's folder", expected="a folder inside it, or s3://bucket/prefix"
+        )
+    elif not folder.is_dir():
+        folders = [entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+        document.report(
+            where,
+            f"there is no folder {path} in the project",
+            expected="a folder that exists",
+            suggestion=nearest(path, folders),
+        )
+
+
+def _check_certificate(document: Document, root: Path, where: Where) -> None:
+    path = document.get(str, *where)
+    if path is None:
+        return
+    file = root / path
+    if not file.is_file():
+        document.report(where, f"there is no file {path}", expected="a PEM file, relative to the project's folder")
+    elif b"-----BEGIN CERTIFICATE-----" not in file.read_bytes():
+        document.report(where, f"{path} holds no certificate", expected="PEM: -----BEGIN CERTIFICATE----- …")
+
+
+def _check_source(document: Document, names: Known) -> None:
+    source = document.get(str, "model", "source")
+    if source is not None and source not in names.sources:
+        document.report(
+            ("model", "source"),
+            f"there is no source {source} in rowcast.yaml",
+            expected=f"one of {listed(names.sources)}",
+            suggestion=nearest(source, names.sources),
+        )
+
+
+def query_file(root: Path, document: Document) -> Path | None:
+    """Where `query_file` lies: in the project's folder, or else beside the sync's file."""
+    name = document.get(str, "model", "query_file")
+    if name is None:
+        return None
+    places = (root / name, (root / document.file).parent / name)
+    return next((place for place in places if place.is_file()), None)
+
+
+def _check_query(document: Document, names: Known) -> None:
+    where: Where = ("model", "query")
+    text = document.get(str, *where)
+    first = document.texts.get(where, 1)
+    if (name := document.get(str, "model", "query_file")) is not None:
+        where = ("model", "query_file")
+        file = query_file(names.root, document)
+        if file is None:
+            document.report(
+                where, f"there is no file {name}", expected="a path from the project's folder, or from the sync's file"
+            )
+            return
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except (UnicodeDecodeError, OSError):
+            document.report(where, f"{name} is not text in UTF-8")
+            return
+    kind = names.sources.get(document.get(str, "model", "source") or "") or "postgres"
+    if text is None or kind not in ("files", "postgres"):
+        return
+    if found := query.fault(text, kind):
+        document.report(
+            where,
+            f"{found.message} (line {found.line} of {name})" if name is not None else found.message,
+            expected="one statement that begins with " + ", ".join(query.BEGINNINGS),
+            suggestion=found.suggestion,
+            line=None if name is not None else first + found.line - 1,
+        )
+
+
+def _check_function(document: Document, names: Known) -> None:
+    where = ("destination", "function")
+    function = document.get(str, *where)
+    if function is None:
+        return
+    if functions.is_local(function):
+        try:
+            functions.find(names.root, function)
+        except functions.FunctionFault as fault:
+            document.report(
+                where, str(fault), expected="./folder/file.py:handler in the project", suggestion=fault.suggestion
+            )
+    region = document.get(str, "destination", "region")
+    if function.startswith("arn:") and region is not None and function.split(":")[3] != region:
+        document.report(
+            ("destination", "region"),
+            f"the function lies in {function.split(':')[3]}, not in {region}",
+            expected="the same region",
+        )
+
+
+def _check_message(document: Document) -> None:
+    """Lets the code that will render the template judge it."""
+    where = ("message", "template")
+    template = document.get(str, *where)
+    if template is None:
+        return
+    from rowcast.definition import Message
+    from rowcast.message import TemplateError, check_message
+
+    try:
+        check_message(Message(template=template))
+    except TemplateError as error:
+        line = getattr(error, "line", None) or 1
+        document.report(
+            where,
+            f"the template has a mistake in its line {line}: {getattr(error, 'message', None) or error}",
+            expected="Liquid that renders to JSON",
+            line=document.texts.get(where, 1) + line - 1,
+        )
