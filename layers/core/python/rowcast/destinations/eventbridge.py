@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from rowcast.definition import Trigger, Triggers
+from rowcast.destinations import faults
+from rowcast.errors import DestinationRefused
+from rowcast.models import OPERATIONS
+from rowcast.ports import CallResult, MessageToSend, Verdict
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+ENTRIES = 10
+BYTES = 1024 * 1024 - 1  # "less than 1 MB", over all entries of a call
+_TIME_BYTES = 14
+_AGAIN = {"InternalFailure", "InternalException", *faults.THROTTLES}
+_REFUSED = {"MalformedDetail", "InvalidArgument", "ValidationException", "RequestEntityTooLarge"}
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class EventBridge:
+    """One entry per change, on the bus, with the source and detail type, of the change's trigger."""
+
+    def __init__(self, *, client: EventBridgeClient, triggers: Triggers) -> None:
+        self._client = client
+        self._triggers = triggers
+
+    def check(self) -> None:
+        """PutEvents to a bus that does not exist succeeds silently, so each bus is looked up first."""
+        for bus in sorted(set(self._buses())):
+            try:
+                self._client.describe_event_bus(Name=bus)
+            except ClientError as error:
+                what = "does not exist" if faults.code(error) == "ResourceNotFoundException" else "cannot be used"
+                raise DestinationRefused(f"The event bus {bus} {what} ({faults.code(error)}).") from error
+            except BotoCoreError as error:
+                raise DestinationRefused(f"The event bus {bus} cannot be reached ({type(error).__name__}).") from error
+
+    def batches(
+        self, messages: Sequence[MessageToSend]
+    ) -> tuple[list[list[MessageToSend]], list[tuple[MessageToSend, str]]]:
+        batches: list[list[MessageToSend]] = []
+        impossible: list[tuple[MessageToSend, str]] = []
+        room = 0
+        for message in messages:
+            size = entry_size(self._entry(message))
+            if reason := _unfit(message, size):
+                impossible.append((message, reason))
+                continue
+            if not batches or len(batches[-1]) == ENTRIES or size > room:
+                batches.append([])
+                room = BYTES
+            batches[-1].append(message)
+            room -= size
+        return batches, impossible
+
+    def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:  # noqa: ARG002 - the port's
+        entries = [self._entry(message) for message in batch]
+        request = {"Entries": [{**entry, "Time": message.time} for entry, message in zip(entries, batch, strict=True)]}
+        try:
+            reply: Any = self._client.put_events(Entries=entries)
+        except (ClientError, BotoCoreError) as error:
+            return _failed(faults.of_call(error), len(batch), request)
+        answers = reply.get("Entries", [])
+        if len(answers) != len(batch):
+            fault = faults.Fault("in_doubt", f"EventBridge answered {len(answers)} entries to {len(batch)}.")
+            return _failed(fault, len(batch), request)
+        if all(answer.get("ErrorCode") in faults.UNUSABLE for answer in answers):
+            raise DestinationRefused(f"EventBridge refuses the run's events: {answers[0]['ErrorCode']}.")
+        record = {"Entries": answers, "FailedEntryCount": reply.get("FailedEntryCount", 0)}
+        return CallResult(verdicts=[_verdict(answer) for answer in answers], request=request, reply=record)
+
+    def _buses(self) -> Iterator[str]:
+        for operation in OPERATIONS:
+            trigger = self._triggers.of(operation)
+            if trigger is not None:
+                yield trigger.bus or "default"
+
+    def _entry(self, message: MessageToSend) -> Any:
+        trigger = self._triggers.of(message.change.operation) or Trigger()
+        return {
+            "EventBusName": trigger.bus or "default",
+            "Source": trigger.source or "rowcast",
+            "DetailType": trigger.detail_type or message.change.operation,
+            "Time": datetime.fromtimestamp(message.time, UTC),
+            "Resources": [
+                f"rowcast:sync/{message.sync}",
+                f"rowcast:run/{message.run}",
+                f"rowcast:operation/{message.change.operation}",
+                f"rowcast:change/{message.change.id}",
+            ],
+            "Detail": message.body.decode(),
+        }
+
+
+def entry_size(entry: Mapping[str, Any]) -> int:
+    """As AWS counts it: 14 bytes for the time, and the UTF-8 bytes of source, detail type, detail and resources."""
+    texts = [entry["Source"], entry["DetailType"], entry.get("Detail", ""), *entry.get("Resources", [])]
+    return (_TIME_BYTES if "Time" in entry else 0) + sum(len(text.encode()) for text in texts)
+
+
+def _unfit(message: MessageToSend, size: int) -> str:
+    if size > BYTES:
+        return f"The event has {size:,} bytes; EventBridge takes less than {BYTES + 1:,}."
+    try:
+        _object.decode(message.body)
+    except msgspec.MsgspecError:
+        return "The message is not a JSON object, which EventBridge requires of an event's detail."
+    return ""
+
+
+def _verdict(answer: Mapping[str, Any]) -> Verdict:
+    """Of one entry. A code that is not known says no, and may say yes to a later send."""
+    error_code = answer.get("ErrorCode")
+    if not error_code:
+        return Verdict(kind="accepted")
+    reason = f"{error_code}: {answer['ErrorMessage']}" if answer.get("ErrorMessage") else str(error_code)
+    if error_code in _AGAIN:
+        return Verdict(kind="throttled", reason=reason)
+    return Verdict(kind="refused" if error_code in _REFUSED else "rejected", reason=reason)
+
+
+def _failed(fault: faults.Fault, count: int, request: Any) -> CallResult:
+    if fault.meaning == "unusable":
+        raise DestinationRefused(f"EventBridge refuses the run's events: {fault.reason}.")
+    verdicts = [Verdict(kind=fault.meaning, reason=fault.reason) for _ in range(count)]
+    return CallResult(verdicts=verdicts, request=request, reply=None, error=fault.reason)

@@ -1,0 +1,171 @@
+"""Synchronous Lambda invocations, version 1 of the payload and of the reply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from urllib3.exceptions import HTTPError
+
+from rowcast.destinations import faults
+from rowcast.destinations.reply import ContractError, rejected_rows
+from rowcast.errors import DestinationRefused
+from rowcast.models import from_json, to_json
+from rowcast.ports import CallResult, MessageToSend, Verdict
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+BYTES = (
+    6_000_000  # of the 6 MB (6,291,556 bytes) of a synchronous payload; the metadata is counted on top with a margin
+)
+REASON_CHARACTERS = 1_000
+_MEANINGS: dict[str, faults.Meaning] = {
+    # Lambda's own errors that come before the function starts, beyond those that every service knows.
+    "EC2ThrottledException": "throttled",
+    "ENILimitReachedException": "throttled",
+    "EFSMountConnectivityException": "throttled",
+    "EFSMountTimeoutException": "throttled",
+    "ResourceConflictException": "throttled",
+    "ResourceNotReadyException": "throttled",
+    "SnapStartNotReadyException": "throttled",
+    "SnapStartTimeoutException": "throttled",
+    "SubnetIPAddressLimitReachedException": "throttled",
+    "EC2AccessDeniedException": "unusable",
+    "EFSIOException": "in_doubt",
+    "InvalidRuntimeException": "unusable",
+    "InvalidSecurityGroupIDException": "unusable",
+    "InvalidSubnetIDException": "unusable",
+    "InvalidZipFileException": "unusable",
+    "KMSAccessDeniedException": "unusable",
+    "KMSDisabledException": "unusable",
+    "KMSInvalidStateException": "unusable",
+    "KMSNotFoundException": "unusable",
+    "InvalidParameterValueException": "unusable",
+}
+
+
+class LambdaFunction:
+    """Rows of one operation per invocation. `function` is an ARN, qualified or not, or a name."""
+
+    def __init__(self, *, client: LambdaClient, function: str, batch_size: int, primary_key: tuple[str, ...]) -> None:
+        self._client = client
+        self._function = function
+        self._batch_size = batch_size
+        self._primary_key = primary_key
+
+    def check(self) -> None:
+        try:
+            self._client.get_function_configuration(FunctionName=self._function)
+        except ClientError as error:
+            what = "does not exist" if faults.code(error) == "ResourceNotFoundException" else "cannot be used"
+            raise DestinationRefused(f"The function {self._function} {what} ({faults.code(error)}).") from error
+        except BotoCoreError as error:
+            name = type(error).__name__
+            raise DestinationRefused(f"The function {self._function} cannot be reached ({name}).") from error
+
+    def batches(
+        self, messages: Sequence[MessageToSend]
+    ) -> tuple[list[list[MessageToSend]], list[tuple[MessageToSend, str]]]:
+        batches: list[list[MessageToSend]] = []
+        impossible: list[tuple[MessageToSend, str]] = []
+        room = 0
+        for message in messages:
+            size = _row_bytes(message)
+            if size > BYTES:
+                impossible.append((message, f"The row needs {size:,} bytes; an invocation carries {BYTES:,}."))
+                continue
+            if not batches or len(batches[-1]) == self._batch_size or size > room:
+                batches.append([])
+                room = BYTES
+            batches[-1].append(message)
+            room -= size
+        return batches, impossible
+
+    def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
+        payload = self._payload(batch, batch_id, attempt)
+        request = msgspec.Raw(payload)
+        try:
+            reply = self._client.invoke(
+                FunctionName=self._function, InvocationType="RequestResponse", LogType="None", Payload=payload
+            )
+            body = reply["Payload"].read()
+        except ClientError as error:
+            return self._failed(_fault(error), len(batch), request)
+        except BotoCoreError as error:
+            return self._failed(faults.of_call(error), len(batch), request)
+        except (HTTPError, OSError) as error:
+            # botocore does not wrap all that can break while a reply's body is read.
+            return self._failed(faults.Fault("in_doubt", type(error).__name__), len(batch), request)
+        if reply.get("FunctionError"):
+            return _in_doubt(batch, _function_error(body), request, _json_or_text(body))
+        return self._judge(batch, body, request)
+
+    def _judge(self, batch: Sequence[MessageToSend], body: bytes, request: Any) -> CallResult:
+        try:
+            rejected = rejected_rows(body, [message.change.key for message in batch])
+        except ContractError as error:
+            return _in_doubt(batch, f"The reply breaks the contract: {error}", request, _json_or_text(body))
+        verdicts = [Verdict(kind="accepted") for _ in batch]
+        for index, reason in rejected.items():
+            verdicts[index] = Verdict(kind="rejected", reason=reason[:REASON_CHARACTERS] or "No reason was given.")
+        return CallResult(verdicts=verdicts, request=request, reply=_json_or_text(body))
+
+    def _payload(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> bytes:
+        first = batch[0]
+        single = len(self._primary_key) == 1
+        metadata = {
+            "version": "1",
+            "sync": first.sync,
+            "run": first.run,
+            "batch": batch_id,
+            "attempt": attempt,
+            "operation": first.change.operation,
+            "primary_key_column": self._primary_key[0] if single else list(self._primary_key),
+            "primary_key_values": [m.change.key[0] if single else m.change.key for m in batch],
+            "change_ids": [message.change.id for message in batch],
+        }
+        return to_json({"metadata": metadata, "rows": [msgspec.Raw(message.body) for message in batch]})
+
+    def _failed(self, fault: faults.Fault, count: int, request: Any) -> CallResult:
+        if fault.meaning == "unusable":
+            raise DestinationRefused(f"The function {self._function} cannot be invoked: {fault.reason}.")
+        verdicts = [Verdict(kind=fault.meaning, reason=fault.reason) for _ in range(count)]
+        return CallResult(verdicts=verdicts, request=request, reply=None, error=fault.reason)
+
+
+def _fault(error: ClientError) -> faults.Fault:
+    error_code = faults.code(error)
+    if error_code in _MEANINGS:
+        return faults.Fault(_MEANINGS[error_code], error_code)
+    return faults.of_call(error)
+
+
+def _row_bytes(message: MessageToSend) -> int:
+    return len(message.body) + len(to_json(message.change.key)) + len(message.change.id) + 8
+
+
+def _in_doubt(batch: Sequence[MessageToSend], reason: str, request: Any, reply: Any) -> CallResult:
+    reason = reason[:REASON_CHARACTERS]
+    return CallResult(
+        verdicts=[Verdict(kind="in_doubt", reason=reason) for _ in batch], request=request, reply=reply, error=reason
+    )
+
+
+def _function_error(body: bytes) -> str:
+    """The function's own words: they go to where rows may lie, never to a log."""
+    try:
+        error = msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        return "The function failed."
+    parts = [str(error[field]) for field in ("errorType", "errorMessage") if error.get(field)]
+    return ": ".join(["The function failed", *parts])
+
+
+def _json_or_text(body: bytes) -> Any:
+    try:
+        return from_json(body)
+    except msgspec.MsgspecError:
+        return body.decode(errors="replace")

@@ -1,0 +1,34 @@
+"""What the adapters of this folder share: how AWS says no, and when asking again helps."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from rowcast.ports import Clock
+
+ATTEMPTS = 6
+
+
+def control_config(pool: int = 10) -> Config:
+    """For clients of stores: repeating their calls is harmless. Clients of destinations never use this."""
+    return Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=pool)
+
+
+def code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def tries(clock: Clock) -> Iterator[int]:
+    """Counts attempts from 0, with a full-jitter pause of up to 0.1, 0.2, 0.4 … seconds between them."""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            clock.sleep(random.uniform(0, 0.1 * 2 ** (attempt - 1)))  # noqa: S311 - spreads load, keeps no secret
+        yield attempt

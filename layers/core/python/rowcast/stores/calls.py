@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from rowcast.models import to_json
+from rowcast.ports import CallRecord
+from rowcast.stores.objects import Objects
+
+_decoder = msgspec.json.Decoder(CallRecord, float_hook=Decimal)
+
+
+class S3Calls:
+    """Call records as compressed JSON lines, one object per chunk and claim; a claim's last put stands."""
+
+    def __init__(self, *, objects: Objects) -> None:
+        self._objects = objects
+
+    def put(self, sync: str, run: str, chunk: str, claim: str, records: Sequence[CallRecord]) -> None:
+        lines = b"".join(to_json(record) + b"\n" for record in records)
+        key = f"calls/{sync}/{run}/{chunk}-{claim}.jsonl.gz"
+        self._objects.put(key, gzip.compress(lines, compresslevel=1, mtime=0))
+
+    def calls(self, sync: str, run: str) -> Iterator[CallRecord]:
+        for key in self._objects.keys(f"calls/{sync}/{run}/"):
+            data = self._objects.get(key)
+            if data is not None:
+                yield from (_decoder.decode(line) for line in gzip.decompress(data).splitlines())
