@@ -1,0 +1,91 @@
+"""Messages made of columns, without a template."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rowcast.errors import MessageInvalid
+from rowcast.message.errors import TemplateError, describe_json_error
+from rowcast.models import Change, from_json, to_json
+from rowcast.ports import Render
+
+
+def all_columns(change: Change) -> bytes:
+    """The whole row, in the order of its columns."""
+    return _encode(change.row)
+
+
+def from_columns(columns: dict[str, str]) -> Render:
+    """`columns`: output name to column; dots in the output name nest."""
+    check_columns(columns)
+    paths = [(tuple(name.split(".")), column) for name, column in columns.items()]
+
+    def render(change: Change) -> bytes:
+        row = change.row
+        message: dict[str, Any] = {}
+        for path, column in paths:
+            if column not in row:
+                raise MessageInvalid(f"The row has no column `{column}`: the message's `columns` names it.")
+            _put(message, path, row[column])
+        return _encode(message)
+
+    return render
+
+
+def from_column(column: str) -> Render:
+    """The column's value is the message: text that holds JSON, or what a JSON column gave."""
+
+    def render(change: Change) -> bytes:
+        if column not in change.row:
+            raise MessageInvalid(f"The row has no column `{column}`: the message's `column` names it.")
+        value = change.row[column]
+        if value is None:
+            raise MessageInvalid(f"The column `{column}`, which is to hold the message, is null.")
+        return reencode(value, f"The column `{column}` holds no JSON") if isinstance(value, str) else _encode(value)
+
+    return render
+
+
+def check_columns(columns: dict[str, str]) -> None:
+    """Raises TemplateError for output names that cannot stand in one object."""
+    taken: dict[str, Any] = {}
+    for name in columns:
+        path = tuple(name.split("."))
+        if not all(path):
+            raise TemplateError(f"the output name `{name}` has an empty part", 1, 1)
+        if not _put(taken, path, None):
+            raise TemplateError(f"the output name `{name}` excludes another one: it is a value and an object", 1, 1)
+    if not columns:
+        raise TemplateError("`columns` names no column", 1, 1)
+
+
+def reencode(text: str, otherwise: str) -> bytes:
+    """`text` as compact JSON, numbers kept exactly. Raises MessageInvalid that begins with `otherwise`."""
+    try:
+        return to_json(from_json(text))
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        reason = describe_json_error(error, text)
+    raise MessageInvalid(f"{otherwise}: {reason}.")
+
+
+def _put(target: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:
+    for part in path[:-1]:
+        target = target.setdefault(part, {})
+        if not isinstance(target, dict):
+            return False
+    if path[-1] in target:
+        return False
+    target[path[-1]] = value
+    return True
+
+
+def _encode(value: Any) -> bytes:
+    try:
+        data = to_json(value)
+        if b"NaN" in data or b"Infinity" in data:  # a decimal that is no number encodes to what is no JSON
+            from_json(data)
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = "half a surrogate pair, which is no Unicode text" if isinstance(error, UnicodeError) else "no JSON"
+    else:
+        return data
+    raise MessageInvalid(f"The row holds a value that cannot be written as JSON: {reason}.")

@@ -1,0 +1,147 @@
+"""Messages made of columns, and how the kinds are chosen."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Message, Triggers
+from rowcast.errors import MessageInvalid, RunFailed
+from rowcast.message import RunInfo, TemplateError, check_message, compile_message
+from rowcast.models import Change, from_json
+
+RUN = RunInfo("run-1", 1763632800.9)
+
+
+def definition(**message: Any) -> Definition:
+    return Definition(
+        sync="orders",
+        source=FilesSource(name="shop", prefix="shop/"),
+        query="SELECT 1",
+        primary_key=("id",),
+        destination=EventBridgeDestination(),
+        triggers=Triggers(),
+        message=Message(**message),
+    )
+
+
+def added(**row: Any) -> Change:
+    return Change(operation="added", key=[1], key_hash="00", id="c1", after=row)
+
+
+def rendered(change: Change, **message: Any) -> str:
+    return compile_message(definition(**message), RUN)(change).decode()
+
+
+def test_no_message_sends_the_whole_row_in_the_order_of_its_columns() -> None:
+    row = {"z": 1, "a": Decimal("12.50"), "n": None, "j": {"b": [True, "é😀"]}}
+    assert rendered(added(**row)) == '{"z":1,"a":12.50,"n":null,"j":{"b":[true,"é😀"]}}'
+
+
+def test_the_message_of_a_removed_row_speaks_of_the_row_as_it_last_was() -> None:
+    change = Change(operation="removed", key=[1], key_hash="00", id="c1", before={"id": 1})
+    assert rendered(change) == '{"id":1}'
+    assert rendered(change, template='{"id": {{ row.id }}, "was": {{ previous.id }}}') == '{"id":1,"was":1}'
+
+
+def test_columns_are_renamed_and_nested_by_dots() -> None:
+    columns = {"id": "order_id", "customer.email": "mail", "customer.name": "who", "a.b.c": "n"}
+    row = {"order_id": 7, "mail": 'a"b', "who": "Al", "n": None, "unused": 1}
+    assert rendered(added(**row), columns=columns) == (
+        '{"id":7,"customer":{"email":"a\\"b","name":"Al"},"a":{"b":{"c":null}}}'
+    )
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(MessageInvalid, match="no column `mail`"):
+        rendered(added(id=1), columns={"m": "mail"})
+    with pytest.raises(MessageInvalid, match="no column `payload`"):
+        rendered(added(id=1), column="payload")
+
+
+@pytest.mark.parametrize(
+    "columns", [{"a": "x", "a.b": "y"}, {"a.b": "x", "a": "y"}, {"a..b": "x"}, {"": "x"}, {".a": "x"}, {}]
+)
+def test_output_names_that_cannot_stand_together_are_refused(columns: dict[str, str]) -> None:
+    with pytest.raises(TemplateError):
+        check_message(Message(columns=columns))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ('{"a": 1.10, "b": [ ]}', '{"a":1.10,"b":[]}'),
+        ('"text"', '"text"'),
+        ("123456789012345678901234567890.50", "123456789012345678901234567890.50"),
+        ({"a": Decimal("1.10")}, '{"a":1.10}'),
+        ([1, None], "[1,null]"),
+        (5, "5"),
+        (False, "false"),
+    ],
+)
+def test_a_column_that_holds_the_json_is_sent_compactly(value: Any, expected: str) -> None:
+    assert rendered(added(payload=value), column="payload") == expected
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "{secret", "NaN", '{"secret": 1} x', '"\\ud800"', "[" * 100_000, "1e99999999999999999999"]
+)
+def test_a_column_without_json_is_refused_without_its_value(value: Any) -> None:
+    with pytest.raises(MessageInvalid, match="payload") as caught:
+        rendered(added(payload=value), column="payload")
+    assert "secret" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("value", ["secret\ud800", Decimal("NaN"), Decimal("Infinity")])
+def test_values_without_json_form_are_refused_in_every_kind(value: Any) -> None:
+    for message in ({}, {"columns": {"v": "v"}}, {"template": '{"v": {{ row.v }}}'}):
+        with pytest.raises(MessageInvalid) as caught:
+            rendered(added(v=value), **message)
+        assert "secret" not in str(caught.value)
+        assert caught.value.__context__ is None
+
+
+def test_text_that_reads_nan_is_just_text() -> None:
+    assert rendered(added(v="NaN and Infinity")) == '{"v":"NaN and Infinity"}'
+
+
+def test_only_one_kind_of_message_can_be_given() -> None:
+    with pytest.raises(TemplateError, match="`template`, `column`"):
+        check_message(Message(template="{}", column="a"))
+    check_message(Message())
+    check_message(Message(column="a"))
+    check_message(Message(columns={"a": "b"}))
+    check_message(Message(template="{}"))
+
+
+def test_a_deployed_template_that_does_not_compile_ends_the_run() -> None:
+    with pytest.raises(RunFailed, match="line 1, column 6"):
+        compile_message(definition(template="{}{% endfor %}"), RUN)
+
+
+def test_templates_see_the_sync_the_run_and_the_change() -> None:
+    change = Change(
+        operation="changed",
+        key=[1],
+        key_hash="00",
+        id="c-9",
+        before={"id": 1, "a": "old"},
+        after={"id": 1, "a": "new"},
+        columns=["a"],
+    )
+    template = """[{{ sync.name }}, {{ run.id }}, {{ run.started_at }}, {{ change.operation }}, {{ change.id }},
+        {{ change.columns }}, {{ row.a }}, {{ previous.a }}, {{ now }}, {{ today }}]"""
+    assert from_json(rendered(change, template=template)) == [
+        *("orders", "run-1", "2025-11-20T10:00:00Z", "changed", "c-9", ["a"], "new", "old"),
+        *("2025-11-20T10:00:00Z", "2025-11-20"),
+    ]
+    assert rendered(added(a=1), template="[{{ previous }},{{ previous.a }}]") == "[null,null]"
+
+
+def test_the_same_change_gives_the_same_bytes() -> None:
+    template = '{"a": {% cycle "x", "y" %}, "i": {% increment n %}, "d": "{{ "now" | date: "%s" }}", "v": {{ row.v }}}'
+    render = compile_message(definition(template=template), RUN)
+    assert render(added(v=1)) == render(added(v=1)) == compile_message(definition(template=template), RUN)(added(v=1))
