@@ -27,8 +27,9 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 class EventBridge:
     """One entry per change, on the bus, with the source and detail type, of the change's trigger."""
 
-    def __init__(self, *, client: EventBridgeClient, triggers: Triggers) -> None:
+    def __init__(self, *, client: EventBridgeClient, triggers: Triggers, batch_size: int = ENTRIES) -> None:
         self._client = client
+        self._batch_size = batch_size
         self._triggers = triggers
 
     def check(self) -> None:
@@ -53,7 +54,7 @@ class EventBridge:
             if reason := _unfit(message, size):
                 impossible.append((message, reason))
                 continue
-            if not batches or len(batches[-1]) == ENTRIES or size > room:
+            if not batches or len(batches[-1]) == self._batch_size or size > room:
                 batches.append([])
                 room = BYTES
             batches[-1].append(message)

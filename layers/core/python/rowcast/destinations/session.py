@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
@@ -10,14 +11,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from rowcast.definition import Account, SecretRef
 from rowcast.destinations.faults import code
-from rowcast.errors import DestinationRefused
+from rowcast.errors import DestinationRefused, RunFailed
 
 if TYPE_CHECKING:
     import boto3
 
 READ_TIMEOUT_SECONDS = 910  # above the 900 s that a function may take, so that no call is given up before its target
-_SESSION_SECONDS = 3600  # the most that STS gives to a chained session
-Metadata = dict[str, str]
+_SESSION_SECONDS = 3600  # the most that STS gives to a chained session; keys from a secret are read anew as often
+Metadata = dict[str, str | None]
 SecretFields = Callable[[SecretRef], dict[str, str]]
 
 
@@ -33,7 +34,8 @@ def delivery_session(
 
     own = boto3.Session(region_name=region)
     if account is not None and account.access_key_secret is not None:
-        return _with_access_key(account.access_key_secret, region, secret_fields)
+        secret = account.access_key_secret
+        return _refreshing(lambda: _access_key(secret, secret_fields), own.region_name)
     delivery = _assuming(own, role_arn=delivery_role_arn, name=sync, external_id=None)
     if account is not None and account.role_arn is not None:
         return _assuming(delivery, role_arn=account.role_arn, name=sync, external_id=account.external_id)
@@ -52,21 +54,26 @@ def delivery_config(*, connections: int = 10, read_timeout: float = READ_TIMEOUT
 
 
 def _assuming(parent: boto3.Session, *, role_arn: str, name: str, external_id: str | None) -> boto3.Session:
+    def fetch() -> Metadata:
+        return _assume(parent, role_arn=role_arn, name=name, external_id=external_id)
+
+    return _refreshing(fetch, parent.region_name)
+
+
+def _refreshing(fetch: Callable[[], Metadata], region: str | None) -> boto3.Session:
     import boto3
     import botocore.session
     from botocore.credentials import CredentialProvider, CredentialResolver, DeferredRefreshableCredentials
 
-    class AssumedRole(CredentialProvider):
-        METHOD = "rowcast-assume-role"
+    class Fetched(CredentialProvider):
+        METHOD = "rowcast"
 
         def load(self) -> DeferredRefreshableCredentials:
-            return DeferredRefreshableCredentials(
-                lambda: _assume(parent, role_arn=role_arn, name=name, external_id=external_id), self.METHOD
-            )
+            return DeferredRefreshableCredentials(fetch, self.METHOD)
 
     session = botocore.session.get_session()
-    session.register_component("credential_provider", CredentialResolver([AssumedRole()]))
-    return boto3.Session(botocore_session=session, region_name=parent.region_name)
+    session.register_component("credential_provider", CredentialResolver([Fetched()]))
+    return boto3.Session(botocore_session=session, region_name=region)
 
 
 def _assume(parent: boto3.Session, *, role_arn: str, name: str, external_id: str | None) -> Metadata:
@@ -92,15 +99,16 @@ def _assume(parent: boto3.Session, *, role_arn: str, name: str, external_id: str
     }
 
 
-def _with_access_key(secret: SecretRef, region: str | None, secret_fields: SecretFields) -> boto3.Session:
-    import boto3
-
-    fields = secret_fields(secret)
+def _access_key(secret: SecretRef, secret_fields: SecretFields) -> Metadata:
     try:
-        return boto3.Session(
-            aws_access_key_id=fields["access_key_id"],
-            aws_secret_access_key=fields["secret_access_key"],
-            region_name=region,
-        )
+        fields = secret_fields(secret)
+        return {
+            "access_key": fields["access_key_id"],
+            "secret_key": fields["secret_access_key"],
+            "token": fields.get("session_token"),
+            "expiry_time": (datetime.now(UTC) + timedelta(seconds=_SESSION_SECONDS)).isoformat(),
+        }
+    except RunFailed as error:
+        raise DestinationRefused(str(error)) from error
     except KeyError as missing:
         raise DestinationRefused(f"The secret {secret.name} has no field {missing}.") from None

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from botocore.exceptions import ClientError
 
-from rowcast.definition import Rate
+from rowcast.definition import Definition, Rate
 from rowcast.errors import RunFailed
-from rowcast.ports import Clock
+from rowcast.ports import Clock, Pace
 from rowcast.stores.clock import SystemClock
 from rowcast.stores.dynamo import get, is_failed_condition, key, number, text
 
@@ -26,6 +26,13 @@ Log = dict[int, int]
 class NoPace:
     def reserve(self, count: int) -> float:  # noqa: ARG002 - without a limit no number matters
         return 0.0
+
+
+def pace(definition: Definition, *, client: DynamoDBClient, table: str, clock: Clock | None = None) -> Pace:
+    rate = definition.limits.rate
+    if rate is None:
+        return NoPace()
+    return DynamoPace(client=client, table=table, sync=definition.sync, rate=rate, clock=clock)
 
 
 class DynamoPace:

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 BATCH = 10
 BATCH_BYTES = 1_000_000  # SQS takes 1 MiB a batch; the rest is left for what it counts beside the bodies
 _HASHES_PER_NOTICE = 2_000
-_WAIT_SECONDS = 1  # long polling asks all of SQS's servers; short polling may miss messages
+_EMPTY_REPLIES = 3  # short polling asks some of SQS's servers; long polling would cost each run a second
 
 
 class SqsRetryQueue:
     """A sync's retry queue, and the deployment's quarantine for messages that name no debt."""
 
-    def __init__(self, *, client: SQSClient, url: str, quarantine_url: str, clock: Clock | None = None) -> None:
+    def __init__(self, *, client: SQSClient, queue_url: str, quarantine_url: str, clock: Clock | None = None) -> None:
         self._client = client
-        self._url = url
+        self._url = queue_url
         self._quarantine_url = quarantine_url
         self._clock = clock or SystemClock()
         self._bodies: dict[str, str] = {}
@@ -36,15 +36,13 @@ class SqsRetryQueue:
             self._all_of("send", [{"Id": str(i), "MessageBody": body} for i, body in enumerate(batch)])
 
     def receive(self) -> Iterator[tuple[str, Notice | None]]:
-        """Ends when nothing is visible, or when only messages come that came before."""
+        """Ends after some replies without a new message. What is missed comes with the next run."""
         seen: set[str] = set()
-        while True:
-            reply = self._client.receive_message(
-                QueueUrl=self._url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=_WAIT_SECONDS
-            )
+        empty = 0
+        while empty < _EMPTY_REPLIES:
+            reply = self._client.receive_message(QueueUrl=self._url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=0)
             messages = reply.get("Messages", [])
-            if all(message["MessageId"] in seen for message in messages):
-                return
+            empty = empty + 1 if all(message["MessageId"] in seen for message in messages) else 0
             for message in messages:
                 seen.add(message["MessageId"])
                 self._bodies[message["ReceiptHandle"]] = message["Body"]
