@@ -1,0 +1,166 @@
+"""The functions: one per state, and one snapshot function per source; each with its own role and log group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aws_cdk import Duration, RemovalPolicy, Size
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.constructs.grants import TRACES, Grant, acknowledge, give
+from infra.constructs.layers import ARCHITECTURE, RUNTIME, Layers, handlers_code
+from infra.constructs.permissions import Permissions
+from infra.constructs.storage import Storage
+from rowcast.definition import Destination as DestinationDefinition
+from rowcast.definition import EventBridgeDestination, PostgresSource, Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """`disk` holds what a function works on: the engine spills to it, and snapshots pass through it."""
+
+    seconds: int
+    memory: int
+    disk: int = 512
+
+
+CAPACITIES = {
+    "open": Capacity(seconds=120, memory=512),
+    "snapshot": Capacity(seconds=900, memory=3008, disk=10240),
+    "diff": Capacity(seconds=300, memory=1769, disk=4096),
+    "seal": Capacity(seconds=300, memory=512),
+    "publish": Capacity(seconds=300, memory=1024),
+    "invoke": Capacity(seconds=900, memory=1024),
+    "commit": Capacity(seconds=900, memory=1769),
+    "fail": Capacity(seconds=60, memory=512),
+}
+
+
+class Handler(Construct):
+    """One function that runs `handlers/<module>.py`, allowed its log, its traces and `grants`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        module: str,
+        description: str,
+        layers: Sequence[lambda_.ILayerVersion],
+        environment: dict[str, str],
+        grants: Sequence[Grant],
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        log_group = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        give(self.role, [Grant(("logs:CreateLogStream", "logs:PutLogEvents"), (log_group.log_group_arn,)), *grants])
+        acknowledge(self.role, "AwsSolutions-IAM5[Resource::*]", TRACES)
+        capacity = CAPACITIES[module]
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description=description,
+            runtime=RUNTIME,
+            architecture=ARCHITECTURE,
+            code=handlers_code(),
+            handler=f"handlers.{module}.handler",
+            layers=list(layers),
+            role=self.role,
+            timeout=Duration.seconds(capacity.seconds),
+            memory_size=capacity.memory,
+            ephemeral_storage_size=Size.mebibytes(capacity.disk),
+            environment=environment,
+            tracing=lambda_.Tracing.ACTIVE,
+            log_group=log_group,
+        )
+        acknowledge(self.function, "AwsSolutions-L1", "3.13 is the runtime that the locked wheels are made for.")
+
+
+class Functions(Construct):
+    """The functions that all syncs of a deployment share, and a snapshot function for each source that one uses."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        name: str,
+        storage: Storage,
+        layers: Layers,
+        log_retention: logs.RetentionDays,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._layers = layers
+        self._log_retention = log_retention
+        self._environment = _environment(name, storage)
+        self._permissions = Permissions(self, name=name, storage=storage)
+        allowed = self._permissions
+        self.open = self._handler("Open", "open", "Takes the sync's lock and says where to go on", allowed.open())
+        self.diff = self._handler(
+            "Diff", "diff", "Compares one partition with its baseline", allowed.diff(), layers.engine
+        )
+        self.seal = self._handler("Seal", "seal", "Closes the change set and lists its chunks", allowed.seal())
+        self.publish = self._handler(
+            "Publish", "publish", "Sends one chunk to EventBridge", allowed.deliver("eventbridge")
+        )
+        self.invoke = self._handler("Invoke", "invoke", "Sends one chunk to a function", allowed.deliver("lambda"))
+        self.commit = self._handler("Commit", "commit", "Moves the baseline forward, once", allowed.commit())
+        self.fail = self._handler("Fail", "fail", "Records a run that could not go on", allowed.fail())
+        self._snapshots: dict[str, Handler] = {}
+
+    def snapshot(self, source: Source) -> Handler:
+        """The source's own function: it alone may read the source, and it alone carries the driver."""
+        if source.name not in self._snapshots:
+            drivers = [self._layers.postgres] if isinstance(source, PostgresSource) else []
+            self._snapshots[source.name] = self._handler(
+                f"Snapshot-{source.name}",
+                "snapshot",
+                f"Runs queries on the source {source.name}",
+                self._permissions.snapshot(source),
+                self._layers.engine,
+                *drivers,
+            )
+        return self._snapshots[source.name]
+
+    def fan_out(self, destination: DestinationDefinition) -> Handler:
+        return self.publish if isinstance(destination, EventBridgeDestination) else self.invoke
+
+    @property
+    def snapshots(self) -> list[Handler]:
+        return list(self._snapshots.values())
+
+    def _handler(
+        self,
+        construct_id: str,
+        module: str,
+        description: str,
+        grants: Sequence[Grant],
+        *more_layers: lambda_.ILayerVersion,
+    ) -> Handler:
+        return Handler(
+            self,
+            construct_id,
+            module=module,
+            description=f"Rowcast: {description[0].lower()}{description[1:]}",
+            layers=[self._layers.code, self._layers.dependencies, *more_layers],
+            environment=self._environment,
+            grants=grants,
+            log_retention=self._log_retention,
+        )
+
+
+def _environment(name: str, storage: Storage) -> dict[str, str]:
+    return {
+        "POWERTOOLS_SERVICE_NAME": "rowcast",
+        "ROWCAST_BUCKET": storage.bucket.bucket_name,
+        "ROWCAST_STATE_TABLE": storage.state.table_name,
+        "ROWCAST_CHANGES_TABLE": storage.changes.table_name,
+        "ROWCAST_DEBTS_TABLE": storage.debts.table_name,
+        "ROWCAST_QUARANTINE_URL": storage.quarantine.queue_url,
+        "ROWCAST_PARAMETER_PREFIX": f"/{name}/syncs/",
+    }

@@ -1,0 +1,178 @@
+"""Who may do what, as one table per function: what a function does not do in the code, it may not do here."""
+
+from __future__ import annotations
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from constructs import Construct
+
+from infra.constructs.grants import Grant
+from infra.constructs.storage import Storage
+from rowcast.definition import FilesSource, SecretRef, Source
+
+GET = ("s3:GetObject",)
+PUT = ("s3:PutObject",)
+DELETE = ("s3:DeleteObject",)
+FENCE = ("dynamodb:GetItem", "dynamodb:ConditionCheckItem")
+READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
+PUT_ITEM = ("dynamodb:PutItem",)
+UPDATE = ("dynamodb:UpdateItem",)
+DELETE_ITEM = ("dynamodb:DeleteItem",)
+WRITE = (*PUT_ITEM, *UPDATE)
+
+
+class Permissions:
+    """Statements over one deployment's storage. `name` is the deployment's: it scopes parameters and delivery roles."""
+
+    def __init__(self, scope: Construct, *, name: str, storage: Storage) -> None:
+        self._stack = Stack.of(scope)
+        self._name = name
+        self._storage = storage
+
+    def open(self) -> list[Grant]:
+        return [
+            self._parameters(),
+            self._objects("definitions/", *GET, *PUT),
+            self._objects("snapshots/", *GET, *PUT, *DELETE),
+            self._objects("work/", *GET, *PUT, *DELETE),
+            self._listing(),
+            self._table(self._storage.state, *FENCE, *READ, *WRITE),
+            self._table(self._storage.changes, *READ),
+            self._table(self._storage.debts, *READ),
+            Grant(("sqs:SendMessage",), (self._storage.quarantine.queue_arn,)),
+            self._delivery_roles("*"),
+        ]
+
+    def snapshot(self, source: Source) -> list[Grant]:
+        return [
+            self._objects("definitions/", *GET),
+            self._objects("snapshots/", *GET, *PUT, *DELETE),
+            self._objects("work/", *GET, *PUT, *DELETE),
+            self._listing(),
+            self._table(self._storage.state, *FENCE, *READ, *WRITE),
+            self._table(self._storage.debts, *READ),
+            *self._source(source),
+        ]
+
+    def diff(self) -> list[Grant]:
+        return [
+            self._objects("definitions/", *GET),
+            self._objects("snapshots/", *GET),
+            self._listing(),
+            self._table(self._storage.state, *READ),
+            self._table(self._storage.debts, *READ),
+            self._table(self._storage.changes, *READ, *PUT_ITEM),
+        ]
+
+    def seal(self) -> list[Grant]:
+        return [
+            self._objects("definitions/", *GET),
+            self._objects("snapshots/", *GET, *PUT, *DELETE),
+            self._objects("work/", *GET, *PUT, *DELETE),
+            self._listing(),
+            self._table(self._storage.state, *FENCE, *READ, *WRITE),
+            self._table(self._storage.changes, *READ),
+            self._table(self._storage.debts, *READ),
+        ]
+
+    def deliver(self, kind: str) -> list[Grant]:
+        """For publish (`eventbridge`) and invoke (`lambda`)."""
+        return [
+            self._parameters(),
+            self._objects("definitions/", *GET),
+            self._objects("calls/", *PUT),
+            self._listing(),
+            self._table(self._storage.state, *FENCE, *READ, *UPDATE),
+            self._table(self._storage.changes, *READ, *UPDATE),
+            self._delivery_roles(kind),
+        ]
+
+    def commit(self) -> list[Grant]:
+        return [
+            self._parameters(),
+            self._objects("definitions/", *GET),
+            self._objects("snapshots/", *GET, *DELETE),
+            self._listing(),
+            self._table(self._storage.state, *FENCE, *READ, *WRITE),
+            self._table(self._storage.changes, *READ, *UPDATE),
+            self._table(self._storage.debts, *READ, *PUT_ITEM, *DELETE_ITEM),
+        ]
+
+    def fail(self) -> list[Grant]:
+        return [
+            self._objects("snapshots/", *GET, *DELETE),
+            self._objects("work/", *GET, *DELETE),
+            self._listing(),
+            self._table(self._storage.state, *FENCE, *READ, *WRITE),
+            self._table(self._storage.changes, *READ),
+        ]
+
+    def _objects(self, prefix: str, *actions: str) -> Grant:
+        return Grant(
+            actions, (self._storage.bucket.arn_for_objects(f"{prefix}*"),), why=f"Every object under {prefix}."
+        )
+
+    def _listing(self) -> Grant:
+        """Without it S3 answers 403 instead of 404 for an object that is not there."""
+        return Grant(("s3:ListBucket",), (self._storage.bucket.bucket_arn,))
+
+    def _table(self, table: dynamodb.Table, *actions: str) -> Grant:
+        return Grant(tuple(sorted(set(actions))), (table.table_arn,))
+
+    def _parameters(self) -> Grant:
+        arn = self._stack.format_arn(service="ssm", resource="parameter", resource_name=f"{self._name}/syncs/*")
+        return Grant(("ssm:GetParameter",), (arn,), why="The parameters of this deployment's syncs.")
+
+    def _delivery_roles(self, kind: str) -> Grant:
+        """By path, so that the policy stays as short with a hundred syncs as with one."""
+        path = delivery_path(self._name, kind).removeprefix("/")
+        arn = self._stack.format_arn(service="iam", region="", resource="role", resource_name=f"{path}*")
+        return Grant(("sts:AssumeRole",), (arn,), why="The delivery roles of this deployment's syncs, by their path.")
+
+    def _source(self, source: Source) -> list[Grant]:
+        if isinstance(source, FilesSource):
+            return self._files(source)
+        return secret(self._stack, source.password) if source.password else []
+
+    def _files(self, source: FilesSource) -> list[Grant]:
+        if source.bucket is None:
+            return [self._objects(source.prefix, *GET)]
+        bucket = self._stack.format_arn(service="s3", region="", account="", resource=source.bucket)
+        listed = {"StringLike": {"s3:prefix": f"{source.prefix}*"}}
+        return [
+            Grant(GET, (f"{bucket}/{source.prefix}*",), why="Every file of the source."),
+            Grant(("s3:ListBucket",), (bucket,), conditions=listed),
+        ]
+
+
+def delivery_path(name: str, kind: str) -> str:
+    """The IAM path of delivery roles that send by `kind`, the definition's tag of the destination."""
+    return f"/rowcast/{name}/{kind}/"
+
+
+def secret(stack: Stack, ref: SecretRef) -> list[Grant]:
+    """Reading exactly this secret, also when a key of the account's own encrypts it."""
+    if ref.store == "parameter":
+        name = ref.name.removeprefix("/")
+        arn = _given(ref.name) or stack.format_arn(service="ssm", resource="parameter", resource_name=name)
+        return [Grant(("ssm:GetParameter",), (arn,)), _decrypt(stack, "ssm", "PARAMETER_ARN", arn)]
+    arn = _given(ref.name) or stack.format_arn(
+        service="secretsmanager",
+        resource="secret",
+        resource_name=f"{ref.name}-??????",
+        arn_format=ArnFormat.COLON_RESOURCE_NAME,
+    )
+    return [Grant(("secretsmanager:GetSecretValue",), (arn,)), _decrypt(stack, "secretsmanager", "SecretARN", arn)]
+
+
+def _given(name: str) -> str | None:
+    return name if name.startswith("arn:") else None
+
+
+def _decrypt(stack: Stack, service: str, context: str, arn: str) -> Grant:
+    conditions = {
+        "StringEquals": {"kms:ViaService": f"{service}.{stack.region}.amazonaws.com"},
+        "StringLike": {f"kms:EncryptionContext:{context}": arn},
+    }
+    keys = stack.format_arn(service="kms", resource="key", resource_name="*")
+    return Grant(("kms:Decrypt",), (keys,), conditions, why="The key is not known; the conditions name the secret.")

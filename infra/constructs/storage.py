@@ -1,0 +1,89 @@
+"""Where a deployment keeps its snapshots, state, changes and debts, and the queues for what needs a person."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.constructs.grants import acknowledge
+
+QUEUE_RETENTION = Duration.days(14)
+
+
+class Storage(Construct):
+    """What holds data outlives the stack: the bucket and the tables are retained, tables also against mistakes."""
+
+    def __init__(self, scope: Construct, construct_id: str, *, calls_kept: Duration) -> None:
+        super().__init__(scope, construct_id)
+        self.bucket = s3.Bucket(
+            self,
+            "Bucket",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            enforce_ssl=True,
+            minimum_tls_version=1.2,
+            versioned=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            removal_policy=RemovalPolicy.RETAIN,
+            lifecycle_rules=_lifecycle(calls_kept),
+        )
+        self.state = self._table("State")
+        self.changes = self._table("Changes", time_to_live="expires_at")
+        self.debts = self._table("Debts")
+        self.quarantine = self.queue(self, "Quarantine")
+        self.undelivered_schedules = self.queue(self, "UndeliveredSchedules")
+        acknowledge(self.bucket, "AwsSolutions-S1", "CloudTrail's data events log access where an account wants it.")
+        acknowledge(self.undelivered_schedules, "AwsSolutions-SQS3", "This is the schedules' dead-letter queue.")
+
+    def _table(self, construct_id: str, *, time_to_live: str | None = None) -> dynamodb.Table:
+        return dynamodb.Table(
+            self,
+            construct_id,
+            partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            time_to_live_attribute=time_to_live,
+            deletion_protection=True,
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+
+    @staticmethod
+    def queue(
+        scope: Construct,
+        construct_id: str,
+        *,
+        visibility_timeout: Duration | None = None,
+        dead_letter_queue: sqs.DeadLetterQueue | None = None,
+    ) -> sqs.Queue:
+        """Encrypted, TLS only, and keeping messages for as long as SQS does."""
+        return sqs.Queue(
+            scope,
+            construct_id,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            retention_period=QUEUE_RETENTION,
+            visibility_timeout=visibility_timeout,
+            dead_letter_queue=dead_letter_queue,
+        )
+
+
+def _lifecycle(calls_kept: Duration) -> list[s3.LifecycleRule]:
+    """Snapshots and pinned definitions go when the runs that need them are over, not by age."""
+    return [
+        s3.LifecycleRule(id="Calls", prefix="calls/", expiration=calls_kept),
+        s3.LifecycleRule(id="Work", prefix="work/", expiration=Duration.days(400)),
+        s3.LifecycleRule(id="Maps", prefix="maps/", expiration=Duration.days(7)),
+        s3.LifecycleRule(
+            id="Remains",
+            abort_incomplete_multipart_upload_after=Duration.days(1),
+            noncurrent_version_expiration=Duration.days(7),
+            expired_object_delete_marker=True,
+        ),
+    ]

@@ -1,0 +1,120 @@
+"""What one sync deploys: its definition, the parameter that names it, its delivery role, schedule, retry queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from aws_cdk import Duration, Stack, Stage
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_ssm as ssm
+from constructs import Construct
+
+from infra.constructs.delivery import DeliveryRole
+from infra.constructs.functions import Functions, Handler
+from infra.constructs.grants import Grant, give
+from infra.constructs.schedules import Schedules
+from infra.constructs.storage import Storage
+from project.model import Sync
+from rowcast import definition as definitions
+from rowcast.models import Deployment
+
+OPEN_GIVES_UP_AFTER = 20
+
+
+class SyncResources(Construct):
+    """The parameter's value is a `Deployment`: all that a run needs to know of where its sync is deployed."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        sync: Sync,
+        name: str,
+        storage: Storage,
+        functions: Functions,
+        schedules: Schedules,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        definition = sync.definition
+        self.snapshot = functions.snapshot(definition.source)
+        fan_out = functions.fan_out(definition.destination)
+        self.retry_queue = self._retry_queue(storage, functions)
+        role = DeliveryRole(
+            self,
+            "Delivery",
+            name=name,
+            definition=definition,
+            trusted=[fan_out.role, functions.open.role],
+        )
+        self._parameter(
+            sync,
+            name,
+            asset=self._asset(definition, functions.open),
+            delivery_role=role.role,
+            snapshot=self.snapshot,
+            fan_out=fan_out,
+        )
+        if sync.schedule.expression is not None:
+            schedules.add(self, "Schedule", sync=sync.name, schedule=sync.schedule)
+
+    def _retry_queue(self, storage: Storage, functions: Functions) -> sqs.Queue:
+        """Its own policy says who uses it, so that no role's policy grows with the number of syncs.
+
+        A notice on which open keeps failing ends in quarantine instead of stopping the sync for ever.
+        """
+        queue = storage.queue(
+            self,
+            "RetryQueue",
+            visibility_timeout=Duration.minutes(3),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=storage.quarantine, max_receive_count=OPEN_GIVES_UP_AFTER),
+        )
+        for sid, role, actions in (
+            ("OpenDrains", functions.open.role, ("sqs:ReceiveMessage", "sqs:DeleteMessage")),
+            ("CommitSends", functions.commit.role, ("sqs:SendMessage",)),
+        ):
+            statement = Grant(actions, (queue.queue_arn,)).statement()
+            statement.sid = sid
+            statement.add_arn_principal(role.role_arn)
+            queue.add_to_resource_policy(statement)
+        return queue
+
+    def _asset(self, definition: definitions.Definition, reader: Handler) -> s3_assets.Asset:
+        stage = Stage.of(self)
+        assert stage is not None, "a construct of an app is in a stage"
+        file = Path(stage.outdir) / "definitions" / f"{definition.sync}.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(definitions.encode(definition))
+        asset = s3_assets.Asset(self, "Definition", path=str(file))
+        assets = asset.bucket.arn_for_objects("*.json")
+        give(reader.role, [Grant(("s3:GetObject",), (assets,), why="A definition's key changes with its content.")])
+        return asset
+
+    def _parameter(
+        self,
+        sync: Sync,
+        name: str,
+        *,
+        asset: s3_assets.Asset,
+        delivery_role: iam.Role,
+        snapshot: Handler,
+        fan_out: Handler,
+    ) -> None:
+        deployment = Deployment(
+            definition_bucket=asset.s3_bucket_name,
+            definition_key=asset.s3_object_key,
+            delivery_role_arn=delivery_role.role_arn,
+            retry_queue_url=self.retry_queue.queue_url,
+            snapshot_function=snapshot.function.function_arn,
+            fan_out_function=fan_out.function.function_arn,
+        )
+        ssm.StringParameter(
+            self,
+            "Parameter",
+            parameter_name=f"/{name}/syncs/{sync.name}",
+            description=f"Where the sync {sync.name} is deployed",
+            string_value=Stack.of(self).to_json_string(msgspec.structs.asdict(deployment)),
+        )

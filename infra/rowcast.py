@@ -1,0 +1,85 @@
+"""Rowcast as one construct, for any CDK app."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.constructs.alarms import Alarms
+from infra.constructs.functions import Functions
+from infra.constructs.layers import Layers, Platform
+from infra.constructs.schedules import Schedules
+from infra.constructs.storage import Storage
+from infra.constructs.sync import SyncResources
+from infra.constructs.workflow import Workflow
+from project.model import Project
+
+
+class Rowcast(Construct):
+    """Deploys the syncs of a project.
+
+    `name` tells deployments of one account apart, in parameters and IAM paths; by default it is the stack's name.
+    `event_bus`: of this account and region, where runs are announced. `calls_kept`: how long call records stay.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        project: Project,
+        name: str | None = None,
+        platform: Platform = "lambda",
+        event_bus: str = "default",
+        log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
+        calls_kept: Duration | None = None,
+        debts_may_wait: Duration | None = None,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self.name = name or Stack.of(self).stack_name
+        self.storage = Storage(self, "Storage", calls_kept=calls_kept or Duration.days(30))
+        self.functions = Functions(
+            self,
+            "Functions",
+            name=self.name,
+            storage=self.storage,
+            layers=Layers(self, "Layers", platform=platform),
+            log_retention=log_retention,
+        )
+        self.workflow = Workflow(
+            self,
+            "Workflow",
+            storage=self.storage,
+            functions=self.functions,
+            event_bus=event_bus,
+            log_retention=log_retention,
+        )
+        self.alarms = Alarms(self, "Alarms")
+        self.alarms.on_failed_runs(self.workflow.state_machine)
+        self.alarms.on_undelivered_schedules(self.storage.undelivered_schedules)
+        self.syncs = self._syncs(project, debts_may_wait or Duration.days(1))
+
+    def _syncs(self, project: Project, debts_may_wait: Duration) -> dict[str, SyncResources]:
+        schedules = Schedules(
+            self,
+            "Schedules",
+            state_machine=self.workflow.state_machine,
+            undelivered=self.storage.undelivered_schedules,
+        )
+        syncs = {}
+        for sync in project.syncs.values():
+            deployed = SyncResources(
+                self,
+                f"Sync-{sync.name}",
+                sync=sync,
+                name=self.name,
+                storage=self.storage,
+                functions=self.functions,
+                schedules=schedules,
+            )
+            self.alarms.on_old_debts(sync.name, deployed.retry_queue, age=debts_may_wait)
+            syncs[sync.name] = deployed
+        for snapshot in self.functions.snapshots:
+            self.workflow.let_invoke(snapshot)
+        return syncs
