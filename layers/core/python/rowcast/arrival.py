@@ -55,8 +55,9 @@ def check_names(names: Sequence[str]) -> None:
             raise SourceFailed(
                 f'Column "{name}": names that begin with {" or ".join(RESERVED)} are reserved; rename it.'
             )
-        twin = seen.setdefault(name.lower(), name)
-        if twin is not name:
+        twin = seen.get(name.lower())
+        seen[name.lower()] = name
+        if twin is not None:
             alike = "twice" if twin == name else f'also as "{twin}", which differs in case only'
             raise SourceFailed(f'Column "{name}" is in the query {alike}: rename one of them with AS.')
 

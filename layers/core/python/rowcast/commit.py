@@ -5,15 +5,28 @@ Everything before the last transaction may be repeated: debts and notices are de
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from rowcast.errors import RunFailed
-from rowcast.models import Change, Chunk, ChunkState, Debt, Head, Manifest, Notice, Outcome, PartitionResult, Run
+from rowcast.lock import held
+from rowcast.models import (
+    Change,
+    Chunk,
+    ChunkState,
+    Debt,
+    Deployment,
+    Head,
+    Manifest,
+    Notice,
+    Outcome,
+    PartitionResult,
+    Run,
+)
 from rowcast.open import Closing, abandon
-from rowcast.ports import Budget, ChangeStore, DebtStore, RetryQueue
+from rowcast.ports import Budget, ChangeStore, DebtStore, DefinitionStore, RetryQueue
 from rowcast.summary import summarize
 
 PAUSE_SECONDS = 60.0
@@ -22,7 +35,7 @@ LOST = "the worker that sent it failed before it could say what became of it"
 
 
 class Committed(msgspec.Struct, kw_only=True):
-    """`done` False: call again, the time ran short. `again`: this start finished an earlier run and now begins its own."""
+    """`done` False: the time ran short, call again. `again`: an earlier run was finished; this start's own is next."""
 
     done: bool
     again: bool = False
@@ -33,9 +46,10 @@ class Committed(msgspec.Struct, kw_only=True):
 class Committing(Closing, kw_only=True):
     """What commit needs. `keep`: how many committed snapshots stay."""
 
+    definitions: DefinitionStore
     changes: ChangeStore
     debts: DebtStore
-    queue: RetryQueue
+    queue: Callable[[Deployment], RetryQueue]
     budget: Budget
     claim: str
     keep: int = 3
@@ -60,15 +74,16 @@ class _Tally(msgspec.Struct):
         return self.rejected + self.in_doubt - (self.owed - self.paid)
 
 
-def commit(head: Head, run: Run, token: int, needs: Committing) -> Committed:
+def commit_run(sync: str, name: str, token: int, needs: Committing) -> Committed:
     """Books the debts of every chunk and moves the head to the next generation with this run's snapshot.
 
     When the run was stopped before anything could have arrived, the baseline stays where it is instead: the next run
     finds the same changes again.
     """
+    head, run = _at_commit(sync, name, token, needs)
     again = head.holder is not None and head.holder != run.execution
     if run.phase == "committed":
-        return Committed(done=True, again=again, status=run.status, summary=summarize(run))
+        return _end(run, head, token, again, needs)
     if run.phase != "sealed" or run.manifest is None:
         raise RunFailed(f"Run {run.run} has no closed change set to commit.")
     results = needs.changes.results(run.sync, run.run) if run.partitions_to_diff else []
@@ -83,6 +98,15 @@ def commit(head: Head, run: Run, token: int, needs: Committing) -> Committed:
     if not _book(counted, states, results, token, needs):
         return Committed(done=False)
     return _committed(counted, head, token, again, needs)
+
+
+def _at_commit(sync: str, name: str, token: int, needs: Committing) -> tuple[Head, Run]:
+    """As `held`, but a commit whose answer was lost finds its run closed already."""
+    head = needs.states.head(sync)
+    run = needs.states.run(sync, name)
+    if head.token == token and head.open_run is None and run is not None and run.phase == "committed":
+        return head, run
+    return held(needs.states, sync, name, token)
 
 
 def _chunk_ids(results: list[PartitionResult]) -> Iterator[str]:
@@ -210,7 +234,9 @@ def _book_chunk(chunk: Chunk, state: ChunkState, run: Run, token: int, needs: Co
     needs.debts.book(run.sync, token, owed, paid)
     if owed:
         hashes = [debt.key_hash for debt in owed]
-        needs.queue.send([Notice(sync=run.sync, run=run.run, chunk=chunk.id, key_hashes=hashes)])
+        needs.queue(needs.definitions.deployment(run.sync)).send(
+            [Notice(sync=run.sync, run=run.run, chunk=chunk.id, key_hashes=hashes)]
+        )
     needs.changes.mark_booked(run.sync, run.run, chunk.id)
 
 

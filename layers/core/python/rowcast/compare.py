@@ -72,7 +72,7 @@ class Difference(msgspec.Struct, kw_only=True):
 
 
 def prepare(number: int, sides: Sides, owed: Sequence[Debt], connection: duckdb.DuckDBPyConnection) -> None:
-    """Makes the views `new_rows` and `old_rows` of this partition (with key hash `k` and fingerprint `f`), and the tables
+    """Makes the views `new_rows` and `old_rows` of this partition (with key hash `k` and fingerprint `f`), and tables:
     `owed` (key hashes of debts) and `differing` (k, operation, old_f, new_f) of the other rows that are not equal."""
     manifest, baseline = sides.manifest, sides.baseline
     bits, common = sides.bits, sides.common

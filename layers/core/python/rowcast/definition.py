@@ -27,7 +27,7 @@ class SecretRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class FilesSource(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="files", forbid_unknown_fields=True):
-    """Files under an S3 prefix. `bucket` None is the deployment's own bucket, where the workbench puts project folders."""
+    """Files under an S3 prefix. `bucket` None is the deployment's own, where the workbench puts project folders."""
 
     name: str
     bucket: str | None = None

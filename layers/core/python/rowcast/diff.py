@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,9 +16,12 @@ import msgspec
 from rowcast import compare
 from rowcast.compare import Difference, Sides
 from rowcast.definition import Definition, LambdaDestination
+from rowcast.engine import engine
+from rowcast.errors import RunFailed
+from rowcast.lock import held
 from rowcast.models import Change, Chunk, Counts, Debt, PartitionResult, Run, change_id, to_json
 from rowcast.owing import owed_change
-from rowcast.ports import ChangeStore, DebtStore
+from rowcast.ports import ChangeStore, DebtStore, DefinitionStore, SnapshotStore, StateStore
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,6 +31,18 @@ CHUNK_BYTES = 2_000_000
 
 
 class Diffing(msgspec.Struct, kw_only=True, frozen=True):
+    """What diff needs."""
+
+    states: StateStore
+    definitions: DefinitionStore
+    snapshots: SnapshotStore
+    changes: ChangeStore
+    debts: DebtStore
+    scratch: Path
+    engine_mb: int
+
+
+class PartitionDiff(msgspec.Struct, kw_only=True, frozen=True):
     """What the diff of one partition needs."""
 
     definition: Definition
@@ -36,12 +52,34 @@ class Diffing(msgspec.Struct, kw_only=True, frozen=True):
     debts: DebtStore
 
 
+def diff_run(sync: str, run: str, token: int, number: int, needs: Diffing) -> PartitionResult:
+    """Diffs one partition of the run's snapshot."""
+    head, record = held(needs.states, sync, run, token)
+    if record.manifest is None:
+        raise RunFailed(f"Run {run} has no snapshot to compare.")
+    sides = Sides(
+        manifest=needs.snapshots.manifest(record.manifest),
+        baseline=needs.snapshots.manifest(head.manifest) if head.manifest else None,
+        snapshots=needs.snapshots,
+        scratch=needs.scratch,
+    )
+    partition = PartitionDiff(
+        definition=needs.definitions.pinned(sync, record.definition),
+        run=record,
+        sides=sides,
+        changes=needs.changes,
+        debts=needs.debts,
+    )
+    with engine(needs.scratch, needs.engine_mb) as connection:
+        return diff_partition(number, partition, connection)
+
+
 class _Sized(msgspec.Struct):
     change: Change
     size: int
 
 
-def diff_partition(number: int, needs: Diffing, connection: duckdb.DuckDBPyConnection) -> PartitionResult:
+def diff_partition(number: int, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection) -> PartitionResult:
     """Writes the partition's chunks, then its result. The same inputs give the same chunks, so a repeat is harmless."""
     owed = _owed(number, needs)
     compare.prepare(number, needs.sides, owed, connection)
@@ -71,7 +109,7 @@ def chunk_changes(definition: Definition) -> int:
     return CHUNK_CHANGES
 
 
-def _owed(number: int, needs: Diffing) -> list[Debt]:
+def _owed(number: int, needs: PartitionDiff) -> list[Debt]:
     if not needs.run.owed_before:
         return []
     width = 128 - needs.sides.bits
@@ -89,7 +127,7 @@ def _wanted(change: Change, definition: Definition) -> bool:
 
 
 def _owed_changes(
-    owed: Sequence[Debt], counts: Counts, needs: Diffing, connection: duckdb.DuckDBPyConnection
+    owed: Sequence[Debt], counts: Counts, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection
 ) -> tuple[list[_Sized], list[str]]:
     """The changes that debts still ask for, and the key hashes of those for which nothing is owed any more."""
     current = compare.current_rows(needs.sides, connection) if owed else {}
@@ -116,7 +154,7 @@ def _leave_out_untriggered(
             counts.skipped += rows
 
 
-def _fresh_changes(counts: Counts, needs: Diffing, connection: duckdb.DuckDBPyConnection) -> Iterator[_Sized]:
+def _fresh_changes(counts: Counts, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection) -> Iterator[_Sized]:
     for difference in compare.differences(needs.sides, connection):
         change = _change(difference, needs)
         if _wanted(change, needs.definition):
@@ -125,7 +163,7 @@ def _fresh_changes(counts: Counts, needs: Diffing, connection: duckdb.DuckDBPyCo
             counts.skipped += 1
 
 
-def _change(difference: Difference, needs: Diffing) -> Change:
+def _change(difference: Difference, needs: PartitionDiff) -> Change:
     change = Change(
         operation=difference.operation,
         key=[],
@@ -146,7 +184,7 @@ def _change(difference: Difference, needs: Diffing) -> Change:
     return change
 
 
-def _write_chunks(number: int, changes: Iterator[_Sized], counts: Counts, needs: Diffing) -> list[str]:
+def _write_chunks(number: int, changes: Iterator[_Sized], counts: Counts, needs: PartitionDiff) -> list[str]:
     ids: list[str] = []
     for changes_of_chunk in _cut(changes, chunk_changes(needs.definition)):
         chunk = Chunk(
@@ -175,7 +213,7 @@ def _cut(changes: Iterator[_Sized], most: int) -> Iterator[list[Change]]:
     yield from (group for _, group in sorted(groups.items()) if group)
 
 
-def _write_settled(number: int, settled: Sequence[str], needs: Diffing) -> list[str]:
+def _write_settled(number: int, settled: Sequence[str], needs: PartitionDiff) -> list[str]:
     ids: list[str] = []
     for start in range(0, len(settled), 1000):
         chunk = Chunk(

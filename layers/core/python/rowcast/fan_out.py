@@ -7,7 +7,7 @@ have been sent: its changes are sent again with the same ids and bytes, and one 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from rowcast.definition import Definition
 from rowcast.errors import DestinationRefused, MessageInvalid
 from rowcast.lock import held
-from rowcast.models import Change, Chunk, ChunkState, Outcome, OutcomeName, Run, short_hash
+from rowcast.models import Change, Chunk, ChunkState, Deployment, Outcome, OutcomeName, Run, short_hash
 from rowcast.open import calls_per_worker
 from rowcast.ports import (
     Budget,
@@ -24,6 +24,7 @@ from rowcast.ports import (
     CallStore,
     ChangeStore,
     Clock,
+    DefinitionStore,
     Destination,
     MessageToSend,
     Pace,
@@ -39,7 +40,46 @@ MAX_BACKOFF_SECONDS = 30.0
 
 
 class FanningOut(msgspec.Struct, kw_only=True):
-    """What fan out needs for one chunk. `claim` names this worker's attempt, never used before."""
+    """What fan out needs. `claim` names this worker's attempt, never used before."""
+
+    states: StateStore
+    definitions: DefinitionStore
+    changes: ChangeStore
+    calls: CallStore
+    destination: Callable[[Definition, Deployment], Destination]
+    render: Callable[[Definition, Run], Render]
+    pace: Callable[[Definition], Pace]
+    clock: Clock
+    budget: Budget
+    claim: str
+    jitter: random.Random
+
+
+def fan_out_run(sync: str, name: str, token: int, chunk: str, needs: FanningOut) -> bool:
+    """Sends one chunk; False when the time ran out between calls and it must be called again.
+
+    Raises LockLost, having recorded nothing, when the run is no longer ours.
+    """
+    _, run = held(needs.states, sync, name, token)
+    definition = needs.definitions.pinned(sync, run.definition)
+    sending = Sending(
+        definition=definition,
+        states=needs.states,
+        changes=needs.changes,
+        calls=needs.calls,
+        destination=needs.destination(definition, needs.definitions.deployment(sync)),
+        render=needs.render(definition, run),
+        pace=needs.pace(definition),
+        clock=needs.clock,
+        budget=needs.budget,
+        claim=needs.claim,
+        jitter=needs.jitter,
+    )
+    return send_chunk(run, token, chunk, sending)
+
+
+class Sending(msgspec.Struct, kw_only=True):
+    """What sending one chunk needs."""
 
     definition: Definition
     states: StateStore
@@ -54,30 +94,26 @@ class FanningOut(msgspec.Struct, kw_only=True):
     jitter: random.Random
 
 
-def send_chunk(sync: str, run_name: str, token: int, chunk_id: str, needs: FanningOut) -> bool:
-    """Sends what the chunk still owes; False when the time ran out between calls and it must be called again.
-
-    Raises LockLost, having recorded nothing, when the run is no longer ours.
-    """
-    _, run = held(needs.states, sync, run_name, token)
+def send_chunk(run: Run, token: int, chunk_id: str, needs: Sending) -> bool:
+    """Sends what the chunk still owes and records it; False when something is left for a further call."""
     deadline = needs.clock.now() + needs.budget.seconds_left()
-    before = needs.changes.claim(sync, run_name, chunk_id, token, needs.claim, deadline)
+    before = needs.changes.claim(run.sync, run.run, chunk_id, token, needs.claim, deadline)
     if before is not None and before.done:
         return True
     _outlive(before, token, needs)
-    chunk = needs.changes.chunk(sync, run_name, chunk_id)
+    chunk = needs.changes.chunk(run.sync, run.run, chunk_id)
     worker = _Worker(run, chunk, _claimed(before, chunk, token, deadline, needs), needs)
     worker.work(token)
     return worker.state.done
 
 
-def _outlive(before: ChunkState | None, token: int, needs: FanningOut) -> None:
+def _outlive(before: ChunkState | None, token: int, needs: Sending) -> None:
     """Waits until a worker of an earlier lock holder can't send any more, so that no older state follows ours (I4)."""
     if before is not None and before.token != token and not before.paused:
         needs.clock.sleep(max(0.0, before.deadline - needs.clock.now()))
 
 
-def _claimed(before: ChunkState | None, chunk: Chunk, token: int, deadline: float, needs: FanningOut) -> ChunkState:
+def _claimed(before: ChunkState | None, chunk: Chunk, token: int, deadline: float, needs: Sending) -> ChunkState:
     size = len(chunk.changes)
     outcomes = before.outcomes if before is not None and before.outcomes else [None] * size
     doubted = before.doubted if before is not None and before.doubted else [False] * size
@@ -97,7 +133,7 @@ def _claimed(before: ChunkState | None, chunk: Chunk, token: int, deadline: floa
 class _Worker:
     """One worker's passage through a chunk: rounds of calls until every change has its outcome or time runs out."""
 
-    def __init__(self, run: Run, chunk: Chunk, state: ChunkState, needs: FanningOut) -> None:
+    def __init__(self, run: Run, chunk: Chunk, state: ChunkState, needs: Sending) -> None:
         self.run = run
         self.chunk = chunk
         self.state = state

@@ -103,8 +103,8 @@ class Debt(msgspec.Struct, kw_only=True):
     """A row whose outcome was not accepted.
 
     `accepted`: the row that the destination last accepted (None: it knows of none), from which the next change is
-    measured. `sent`: the row that was last sent or owed (None for a removal). `in_doubt`: some send may have taken effect, so the row
-    is sent again even when it equals `accepted`; it stays set until a send is accepted.
+    measured. `sent`: the row that was last sent or owed (None for a removal). `in_doubt`: some send may have taken
+    effect, so the row is sent again even when it equals `accepted`; it stays set until a send is accepted.
     """
 
     version: Literal[1] = 1
@@ -256,6 +256,8 @@ class Run(msgspec.Struct, kw_only=True):
     execution: str
     definition: str
     started_at: float
+    snapshot_at: float | None = None
+    sealed_at: float | None = None
     ended_at: float | None = None
     reason: str = ""
     stopped: str = ""
@@ -299,7 +301,7 @@ class Head(msgspec.Struct, kw_only=True):
 
 
 class Deployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Where a sync is deployed: the value of its SSM parameter. `definition_*`: the S3 object that holds its Definition."""
+    """Where a sync is deployed: its SSM parameter's value. `definition_*`: the S3 object that holds its Definition."""
 
     definition_bucket: str
     definition_key: str

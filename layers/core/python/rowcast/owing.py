@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rowcast.columns import differing_columns, row_hash
+from rowcast.equality import differing_columns, row_hash
 from rowcast.models import Change, Debt, DebtOrigin, Operation, Row, change_id
 
 

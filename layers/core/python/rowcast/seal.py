@@ -6,11 +6,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from rowcast.definition import Definition, Guard
+from rowcast.definition import Guard
 from rowcast.errors import RunFailed
-from rowcast.models import Counts, Manifest, PartitionResult, Run
+from rowcast.lock import held
+from rowcast.models import Counts, PartitionResult, Run
 from rowcast.open import Closing, abandon
-from rowcast.ports import ChangeStore
+from rowcast.ports import ChangeStore, DefinitionStore
 from rowcast.summary import summarize
 
 GUARD_FLOOR = 100
@@ -27,19 +28,18 @@ class Sealed(msgspec.Struct, kw_only=True):
 
 
 class Sealing(Closing, kw_only=True):
-    """What seal needs. `baseline` is None before the first commit."""
+    """What seal needs."""
 
-    definition: Definition
+    definitions: DefinitionStore
     changes: ChangeStore
-    manifest: Manifest
-    baseline: Manifest | None
 
 
-def seal(run: Run, token: int, needs: Sealing) -> Sealed:
+def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
     """Sums up the diff, asks the guard, and writes the list of chunks to fan out.
 
     Raises RunFailed when a partition's diff is missing: nothing has been sent then.
     """
+    head, run = held(needs.states, sync, name, token)
     bucket = needs.snapshots.bucket_name()
     if run.phase == "sealed":
         return Sealed(next="fan_out" if run.chunks else "commit", work_bucket=bucket, work_key=run.work_key)
@@ -47,33 +47,41 @@ def seal(run: Run, token: int, needs: Sealing) -> Sealed:
     if len(results) != run.partitions_to_diff:
         raise RunFailed(f"Only {len(results)} of {run.partitions_to_diff} partitions were compared; nothing was sent.")
     counts = _total(results, run)
-    objection = guard(needs.definition.guard, results, needs.manifest, needs.baseline)
+    baseline = needs.snapshots.manifest(head.manifest) if head.manifest else None
+    limits = needs.definitions.pinned(sync, run.definition).guard
+    objection = guard(limits, results, run.rows, baseline.rows if baseline else 0)
     if objection:
-        held = abandon(_counted(run, counts), token, "held", objection, needs)
-        return Sealed(next="held", summary=summarize(held))
+        ended = abandon(_counted(run, counts), token, "held", objection, needs)
+        return Sealed(next="held", summary=summarize(ended))
     chunks = [chunk for result in results for chunk in result.chunks]
     key = needs.snapshots.put_work(run.sync, run.run, "chunks", chunks) if chunks else ""
-    sealed = msgspec.structs.replace(_counted(run, counts), phase="sealed", chunks=len(chunks), work_key=key)
+    sealed = msgspec.structs.replace(
+        _counted(run, counts),
+        phase="sealed",
+        sealed_at=needs.clock.now(),
+        chunks=len(chunks),
+        work_key=key,
+    )
     needs.states.save(sealed, token)
     return Sealed(next="fan_out" if chunks else "commit", work_bucket=bucket, work_key=key)
 
 
-def guard(guard: Guard, results: list[PartitionResult], manifest: Manifest, baseline: Manifest | None) -> str:
+def guard(guard: Guard, results: list[PartitionResult], rows: int, rows_before: int) -> str:
     """Why a run should be held; empty when it should not."""
-    if baseline is None or not baseline.rows:
+    if not rows_before:
         return ""
-    if not manifest.rows and not guard.allow_empty:
+    if not rows and not guard.allow_empty:
         return (
-            f"The query gave no rows where it gave {baseline.rows} before; nothing was sent. "
+            f"The query gave no rows where it gave {rows_before} before; nothing was sent. "
             "If that is right, set `guard.allow_empty: true` and run again."
         )
-    for what, rows, share in (
+    for what, count, share in (
         ("removed", sum(result.removed_rows for result in results), guard.max_removed),
         ("changed", sum(result.changed_rows for result in results), guard.max_changed),
     ):
-        if rows > GUARD_FLOOR and rows > share * baseline.rows:
+        if count > GUARD_FLOOR and count > share * rows_before:
             return (
-                f"{rows} of {baseline.rows} rows would be {what}, more than {share:.0%}; nothing was sent. "
+                f"{count} of {rows_before} rows would be {what}, more than {share:.0%}; nothing was sent. "
                 f"If that is right, raise `guard.max_{what}` and run again."
             )
     return ""

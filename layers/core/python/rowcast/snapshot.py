@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +11,77 @@ import msgspec
 
 from rowcast import columns as sql
 from rowcast.definition import Definition
+from rowcast.engine import engine
 from rowcast.errors import SourceFailed
-from rowcast.models import Column, Manifest, Partition
-from rowcast.ports import SnapshotStore, Source
+from rowcast.lock import held
+from rowcast.models import Column, Manifest, Partition, Run
+from rowcast.ports import Clock, DebtStore, DefinitionStore, SnapshotStore, Source, StateStore
 
 if TYPE_CHECKING:
     import duckdb
 
 MAX_PARTITIONS = 4096
 KEY_EXAMPLES = 3
+
+
+class Taking(msgspec.Struct, kw_only=True):
+    """What snapshot needs. `source` makes the definition's source, which may use the scratch folder."""
+
+    states: StateStore
+    definitions: DefinitionStore
+    snapshots: SnapshotStore
+    debts: DebtStore
+    source: Callable[[Definition, Path], Source]
+    clock: Clock
+    scratch: Path
+    attempt: str
+    engine_mb: int
+
+
+class Taken(msgspec.Struct, kw_only=True):
+    """Where the state machine goes on, with pointers only. `partitions`: how many there are to diff."""
+
+    partitions: int
+    work_bucket: str = ""
+    work_key: str = ""
+
+
+def snapshot_run(sync: str, run: str, token: int, needs: Taking) -> Taken:
+    """Takes the run's snapshot and lists the partitions to diff. Repeating it answers the same snapshot."""
+    head, record = held(needs.states, sync, run, token)
+    definition = needs.definitions.pinned(sync, record.definition)
+    baseline = needs.snapshots.manifest(head.manifest) if head.manifest else None
+    if record.manifest is not None:
+        snapshot = Snapshot(key=record.manifest, manifest=needs.snapshots.manifest(record.manifest))
+    else:
+        source = needs.source(definition, needs.scratch)
+        snapshot = take_snapshot(definition, run, baseline, head.manifest, source, needs)
+    skip = baseline is None and definition.initial_sync == "skip"
+    numbers = [] if skip else partitions_to_diff(snapshot.manifest, baseline, _owed(record, needs.debts))
+    key = needs.snapshots.put_work(sync, run, "partitions", numbers) if numbers else ""
+    old, new = _names(baseline or snapshot.manifest), _names(snapshot.manifest)
+    taken = msgspec.structs.replace(
+        record,
+        phase="snapshot",
+        manifest=snapshot.key,
+        snapshot_at=needs.clock.now(),
+        rows=snapshot.manifest.rows,
+        partitions_to_diff=len(numbers),
+        skipped=snapshot.manifest.rows if skip else 0,
+        columns_added=[name for name in new if name not in old],
+        columns_dropped=[name for name in old if name not in new],
+    )
+    needs.states.save(taken, token)
+    return Taken(partitions=len(numbers), work_bucket=needs.snapshots.bucket_name(), work_key=key)
+
+
+def _names(manifest: Manifest) -> list[str]:
+    return [column.name for column in manifest.columns]
+
+
+def _owed(run: Run, debts: DebtStore) -> Iterator[str]:
+    if run.owed_before:
+        yield from (debt.key_hash for debt in debts.debts(run.sync, "0" * 32, "f" * 32))
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
@@ -33,20 +94,18 @@ class Snapshot(msgspec.Struct, kw_only=True):
 def take_snapshot(
     definition: Definition,
     run: str,
-    attempt: str,
     baseline: Manifest | None,
+    baseline_key: str | None,
     source: Source,
-    store: SnapshotStore,
-    scratch: Path,
-    memory_mb: int,
-    baseline_key: str | None = None,
+    needs: Taking,
 ) -> Snapshot:
     """Reads the source once, in bounded memory, and stores what differs from the baseline's partitions.
 
     Raises SourceFailed, with nothing stored under a manifest, when the query fails, the result has no usable primary
-    key or the type of a key column changed. `attempt` keeps the files of repeated attempts apart.
+    key or the type of a key column changed. `needs.attempt` keeps the files of repeated attempts apart.
     """
-    with engine(scratch, memory_mb) as connection:
+    scratch = needs.scratch
+    with engine(scratch, needs.engine_mb) as connection:
         bits = _bits(len(baseline.partitions)) if baseline else 0
         columns, files = _stage(definition, source, connection, scratch, bits)
         _check_key_types(definition, columns, baseline)
@@ -55,7 +114,37 @@ def take_snapshot(
         if wanted != bits:
             files = _restage(connection, scratch, wanted)
         _check_keys(definition, connection, files)
-        return _store(definition, run, attempt, columns, files, 2**wanted, baseline, baseline_key, store, connection)
+        prefix = f"snapshots/{definition.sync}/{run}/{needs.attempt}"
+        same = baseline if baseline is not None and comparable(columns, 2**wanted, baseline) else None
+        partitions = tuple(
+            _store_partition(
+                f"{prefix}/{number:05d}.parquet",
+                files.get(number),
+                columns,
+                same.partitions[number] if same is not None else None,
+                needs.snapshots,
+                connection,
+            )
+            for number in range(2**wanted)
+        )
+    if same is not None and baseline_key and (partitions, columns) == (same.partitions, same.columns):
+        return Snapshot(key=baseline_key, manifest=same)
+    manifest = Manifest(
+        sync=definition.sync,
+        run=run,
+        primary_key=definition.primary_key,
+        columns=columns,
+        fingerprint_schema=sql.fingerprint_schema(columns),
+        rows=sum(partition.rows for partition in partitions),
+        partitions=partitions,
+    )
+    key, standing = needs.snapshots.put_manifest(manifest)
+    return Snapshot(key=key, manifest=standing)
+
+
+def comparable(columns: Sequence[Column], count: int, baseline: Manifest) -> bool:
+    """Whether partitions of `count` over `columns` can be compared with the baseline's by their digests."""
+    return baseline.fingerprint_schema == sql.fingerprint_schema(columns) and len(baseline.partitions) == count
 
 
 def partition_bits(rows: int, current: int, rows_per_partition: int) -> int:
@@ -69,28 +158,6 @@ def partition_bits(rows: int, current: int, rows_per_partition: int) -> int:
 
 def _bits(count: int) -> int:
     return count.bit_length() - 1
-
-
-@contextmanager
-def engine(scratch: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]:
-    """DuckDB held to `memory_mb`, spilling to `scratch`, reading and writing no other folder, in UTC."""
-    import duckdb
-
-    connection = duckdb.connect(
-        config={
-            "memory_limit": f"{memory_mb}MB",
-            "temp_directory": str(scratch / "spill"),
-            "allowed_directories": [str(scratch)],
-            "preserve_insertion_order": False,
-            "partitioned_write_flush_threshold": 20_000,
-            "TimeZone": "UTC",
-        }
-    )
-    try:
-        sql.register(connection)
-        yield connection
-    finally:
-        connection.close()
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -209,53 +276,6 @@ def _check_keys(definition: Definition, connection: duckdb.DuckDBPyConnection, f
         )
 
 
-def _store(
-    definition: Definition,
-    run: str,
-    attempt: str,
-    columns: tuple[Column, ...],
-    files: dict[int, _File],
-    count: int,
-    baseline: Manifest | None,
-    baseline_key: str | None,
-    store: SnapshotStore,
-    connection: duckdb.DuckDBPyConnection,
-) -> Snapshot:
-    schema = sql.fingerprint_schema(columns)
-    comparable = baseline is not None and baseline.fingerprint_schema == schema and len(baseline.partitions) == count
-    partitions = []
-    for number in range(count):
-        same = baseline.partitions[number] if baseline is not None and comparable else None
-        partitions.append(
-            _store_partition(
-                f"snapshots/{definition.sync}/{run}/{attempt}/{number:05d}.parquet",
-                files.get(number),
-                columns,
-                same,
-                store,
-                connection,
-            )
-        )
-    manifest = Manifest(
-        sync=definition.sync,
-        run=run,
-        primary_key=definition.primary_key,
-        columns=columns,
-        fingerprint_schema=schema,
-        rows=sum(partition.rows for partition in partitions),
-        partitions=tuple(partitions),
-    )
-    if (
-        baseline is not None
-        and baseline_key
-        and comparable
-        and (manifest.partitions == baseline.partitions and manifest.columns == baseline.columns)
-    ):
-        return Snapshot(key=baseline_key, manifest=baseline)
-    key, standing = store.put_manifest(manifest)
-    return Snapshot(key=key, manifest=standing)
-
-
 EMPTY = Partition(key=None, rows=0, digest=hashlib.sha256().hexdigest(), sha256="", bytes=0)
 
 
@@ -304,14 +324,10 @@ def partitions_to_diff(
     `owed`: the key hashes of debts.
     """
     bits = _bits(len(manifest.partitions))
-    comparable = (
-        baseline is not None
-        and baseline.fingerprint_schema == manifest.fingerprint_schema
-        and len(baseline.partitions) == len(manifest.partitions)
-    )
+    same = baseline if baseline and comparable(manifest.columns, len(manifest.partitions), baseline) else None
     differing = {
         number
         for number, partition in enumerate(manifest.partitions)
-        if not comparable or baseline is None or baseline.partitions[number].digest != partition.digest
+        if same is None or same.partitions[number].digest != partition.digest
     }
     return sorted(differing | {int(key_hash, 16) >> (128 - bits) for key_hash in owed})

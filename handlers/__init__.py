@@ -1,0 +1,1 @@
+"""When the core runs: one handler per state of the state machine, named after it."""

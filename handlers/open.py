@@ -1,0 +1,22 @@
+"""open: event {sync, scheduled_at, execution} → Opened."""
+
+from typing import Any
+
+from rowcast.open import Opened, Opening, open_run
+from rowcast.wiring import Step, step
+
+
+@step
+def handler(event: dict[str, Any], step: Step) -> Opened:
+    services = step.services
+    needs = Opening(
+        states=services.states,
+        snapshots=services.snapshots,
+        definitions=services.definitions,
+        debts=services.debts,
+        executions=services.executions,
+        clock=services.clock,
+        destination=services.destination,
+        queue=services.queue,
+    )
+    return open_run(event["sync"], event["scheduled_at"], event["execution"], needs)

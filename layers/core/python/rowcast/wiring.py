@@ -1,0 +1,247 @@
+"""The only place that ties ports to adapters. Everything is built when it is first used, and kept for the process."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import tempfile
+import traceback
+import uuid
+from collections.abc import Callable, Mapping
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from rowcast.definition import Definition, FilesSource
+from rowcast.errors import RowcastError
+from rowcast.models import Deployment, Run
+from rowcast.ports import Destination, Pace, Render, RetryQueue, Source
+
+if TYPE_CHECKING:
+    from rowcast.stores.calls import S3Calls
+    from rowcast.stores.changes import DynamoChanges
+    from rowcast.stores.clock import SystemClock
+    from rowcast.stores.debts import DynamoDebts
+    from rowcast.stores.definitions import AwsDefinitions
+    from rowcast.stores.executions import StepFunctionsExecutions
+    from rowcast.stores.objects import Objects
+    from rowcast.stores.secrets import AwsSecrets
+    from rowcast.stores.snapshots import S3Snapshots
+    from rowcast.stores.state import DynamoState
+
+ENGINE_SHARE = 0.6
+"""Of a function's memory, what the engine may take; the rest is Python's and the drivers'."""
+
+
+class UnexpectedError(RowcastError):
+    """A defect. Names the kind and the place, since an unknown error's own text may hold row values (I11)."""
+
+
+class LambdaBudget:
+    """The time that Lambda leaves this invocation."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def seconds_left(self) -> float:
+        return float(self._context.get_remaining_time_in_millis()) / 1000
+
+
+class Services:
+    """The adapters of one deployment, as its environment names them."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def client(self, service: str) -> Any:
+        import boto3
+
+        from rowcast.stores import aws
+
+        return boto3.client(service, config=aws.control_config())  # type: ignore[call-overload]
+
+    @cached_property
+    def clock(self) -> SystemClock:
+        from rowcast.stores.clock import SystemClock
+
+        return SystemClock()
+
+    @cached_property
+    def objects(self) -> Objects:
+        from rowcast.stores.objects import Objects
+
+        return Objects(client=self.client("s3"), bucket=self._environment["ROWCAST_BUCKET"])
+
+    @cached_property
+    def snapshots(self) -> S3Snapshots:
+        from rowcast.stores.snapshots import S3Snapshots
+
+        return S3Snapshots(objects=self.objects)
+
+    @cached_property
+    def definitions(self) -> AwsDefinitions:
+        from rowcast.stores.definitions import AwsDefinitions
+
+        prefix = self._environment["ROWCAST_PARAMETER_PREFIX"]
+        return AwsDefinitions(ssm=self.client("ssm"), objects=self.objects, prefix=prefix)
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        return self.client("dynamodb")
+
+    @cached_property
+    def states(self) -> DynamoState:
+        from rowcast.stores.state import DynamoState
+
+        return DynamoState(client=self.dynamodb, table=self._environment["ROWCAST_STATE_TABLE"])
+
+    @cached_property
+    def changes(self) -> DynamoChanges:
+        from rowcast.stores.bodies import Bodies
+        from rowcast.stores.changes import DynamoChanges
+
+        table = self._environment["ROWCAST_CHANGES_TABLE"]
+        return DynamoChanges(client=self.dynamodb, table=table, bodies=Bodies(objects=self.objects))
+
+    @cached_property
+    def debts(self) -> DynamoDebts:
+        from rowcast.stores.bodies import Bodies
+        from rowcast.stores.debts import DynamoDebts
+
+        return DynamoDebts(
+            client=self.dynamodb,
+            table=self._environment["ROWCAST_DEBTS_TABLE"],
+            state_table=self._environment["ROWCAST_STATE_TABLE"],
+            bodies=Bodies(objects=self.objects),
+        )
+
+    @cached_property
+    def calls(self) -> S3Calls:
+        from rowcast.stores.calls import S3Calls
+
+        return S3Calls(objects=self.objects)
+
+    @cached_property
+    def executions(self) -> StepFunctionsExecutions:
+        from rowcast.stores.executions import StepFunctionsExecutions
+
+        return StepFunctionsExecutions(client=self.client("stepfunctions"))
+
+    @cached_property
+    def secrets(self) -> AwsSecrets:
+        from rowcast.stores.secrets import AwsSecrets
+
+        return AwsSecrets(secretsmanager=self.client("secretsmanager"), ssm=self.client("ssm"))
+
+    @cached_property
+    def sqs(self) -> Any:
+        return self.client("sqs")
+
+    def queue(self, deployment: Deployment) -> RetryQueue:
+        from rowcast.stores.retry_queue import SqsRetryQueue
+
+        return SqsRetryQueue(
+            client=self.sqs,
+            queue_url=deployment.retry_queue_url,
+            quarantine_url=self._environment.get("ROWCAST_QUARANTINE_URL", ""),
+        )
+
+    def source(self, definition: Definition, scratch: Path) -> Source:
+        source = definition.source
+        if isinstance(source, FilesSource):
+            from rowcast.sources.files import S3FilesSource
+
+            bucket = source.bucket or self._environment["ROWCAST_BUCKET"]
+            return S3FilesSource(client=self.client("s3"), bucket=bucket, prefix=source.prefix, scratch=scratch)
+        from rowcast.sources.postgres import PostgresQuerySource
+
+        password = self.secrets.resolve(source.password) if source.password else None
+        return PostgresQuerySource(source, password)
+
+    def destination(self, definition: Definition, deployment: Deployment) -> Destination:
+        from rowcast.destinations import destination
+
+        return destination(definition, deployment, self.secrets)
+
+    def pace(self, definition: Definition) -> Pace:
+        from rowcast.stores.pace import pace
+
+        return pace(definition, client=self.dynamodb, table=self._environment["ROWCAST_STATE_TABLE"], clock=self.clock)
+
+    def render(self, definition: Definition, run: Run) -> Render:
+        from rowcast.message import RunInfo, compile_message
+
+        return compile_message(definition, RunInfo(id=run.run, started_at=run.started_at))
+
+    @property
+    def engine_mb(self) -> int:
+        return int(int(self._environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "2048")) * ENGINE_SHARE)
+
+
+class Step:
+    """One invocation of a step: the services, its own claim on what it works at, and its time."""
+
+    def __init__(self, services: Services, context: Any) -> None:
+        self.services = services
+        self.claim = uuid.uuid4().hex[:12]
+        self.budget = LambdaBudget(context)
+        self.jitter = random.Random()  # noqa: S311 - spreads load, keeps no secret
+
+
+Handler = Callable[[dict[str, Any], Any], Any]
+
+
+def step(work: Callable[[dict[str, Any], Step], Any]) -> Handler:
+    """Makes a step's work a Lambda handler: the answer is plain JSON, and an error's text is safe to keep."""
+
+    @wraps(work)
+    def handler(event: dict[str, Any], context: Any) -> Any:
+        try:
+            return msgspec.to_builtins(work(event, Step(services(), context)))
+        except RowcastError as error:
+            _log(event, type(error).__name__, str(error))
+            raise
+        except Exception as error:
+            place = _place(error)
+            _log(event, type(error).__name__, place)
+            raise UnexpectedError(f"Unexpected {type(error).__name__} at {place}.") from None
+
+    return handler
+
+
+_services: list[Services] = []
+
+
+def services() -> Services:
+    """The services of this process, as its own environment names them."""
+    if not _services:
+        _services.append(Services(os.environ))
+    return _services[0]
+
+
+def scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder of this invocation alone: warm and neighbouring invocations share /tmp."""
+    return tempfile.TemporaryDirectory(prefix="rowcast-", ignore_cleanup_errors=True)
+
+
+def _place(error: Exception) -> str:
+    frames = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+    return " < ".join(reversed(frames[-4:])) + _aws_code(error)
+
+
+def _aws_code(error: Exception) -> str:
+    """AWS's error code and operation, which name no row."""
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return ""
+    code = response.get("Error", {}).get("Code", "")
+    return f" ({getattr(error, 'operation_name', '')}: {code})"
+
+
+def _log(event: Mapping[str, Any], kind: str, text: str) -> None:
+    ids = {name: event[name] for name in ("sync", "run", "partition", "chunk") if name in event}
+    line = {"level": "ERROR", "service": "rowcast", "error": kind, "message": text, **ids}
+    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")

@@ -1,0 +1,459 @@
+"""The route over fakes: what a run sends, owes and keeps."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from rowcast.definition import Guard, LambdaDestination, Limits, Retry, Trigger, Triggers
+from rowcast.errors import SourceFailed
+from rowcast.models import Notice
+from rowcast.ports import MessageToSend, Verdict
+from tests.world import ALL_ON, ON, World, sync_definition
+
+
+def accounts(summary: dict[str, Any]) -> dict[str, int]:
+    """The counts that are not zero, after checking that they add up (I9)."""
+    names = ("added", "changed", "removed", "skipped", "accepted", "rejected", "in_doubt", "owed_before", "owed_after")
+    assert sum(summary[name] for name in names[:3]) == sum(summary[name] for name in names[4:7])
+    return {name: summary[name] for name in names if summary[name]}
+
+
+def world_of(*ids: int, **changes: Any) -> World:
+    world = World(sync_definition(**changes))
+    for key in ids:
+        world.source.put(id=key, v=f"v{key}")
+    return world
+
+
+def settled(*ids: int, **changes: Any) -> World:
+    """A world whose first run is over and whose target has all rows."""
+    world = world_of(*ids, **changes)
+    world.run()
+    world.sent()
+    return world
+
+
+def answer_by_id(verdicts: dict[int, Verdict]) -> Any:
+    def answer(message: MessageToSend, attempt: int) -> Verdict:
+        return verdicts.get(message.change.key[0], Verdict(kind="accepted"))
+
+    return answer
+
+
+REJECTED = Verdict(kind="rejected", reason="Not today")
+IN_DOUBT = Verdict(kind="in_doubt", reason="Timed out")
+
+
+def test_a_backfilling_first_run_sends_every_row_as_added() -> None:
+    world = world_of(1, 2, 3)
+    summary = world.run()
+    assert summary["status"] == "completed"
+    assert accounts(summary) == {"added": 3, "accepted": 3}
+    assert sorted(world.sent()) == [("added", 1), ("added", 2), ("added", 3)]
+
+
+def test_a_skipping_first_run_sends_nothing_and_takes_the_rows_for_accepted() -> None:
+    world = world_of(1, 2, initial_sync="skip")
+    assert accounts(world.run()) == {"skipped": 2}
+    world.source.put(id=3, v="new")
+    assert accounts(world.run()) == {"added": 1, "accepted": 1}
+    assert world.sent() == [("added", 3)]
+
+
+def test_a_run_sends_exactly_what_was_added_changed_and_removed() -> None:
+    world = settled(1, 2, 3)
+    world.source.put(id=2, v="other")
+    world.source.remove(3)
+    world.source.put(id=4, v="new")
+    assert accounts(world.run()) == {"added": 1, "changed": 1, "removed": 1, "accepted": 3}
+    assert sorted(world.sent()) == [("added", 4), ("changed", 2), ("removed", 3)]
+    assert world.arrived() == {row["id"]: row for row in world.source.rows}
+
+
+def test_a_changed_row_carries_both_sides_and_the_columns_that_changed() -> None:
+    world = settled(1)
+    world.source.put(id=1, v="other")
+    world.run()
+    change = world.target.sent[0].change
+    assert (change.before, change.after, change.columns) == ({"id": 1, "v": "v1"}, {"id": 1, "v": "other"}, ["v"])
+
+
+def test_a_run_without_changes_makes_no_call_and_stores_no_object() -> None:
+    world = settled(1, 2)
+    objects = set(world.snapshots.objects)
+    assert accounts(world.run()) == {}
+    assert world.sent() == []
+    assert set(world.snapshots.objects) == objects
+
+
+def test_each_run_moves_the_head_by_one_generation() -> None:
+    world = settled(1)
+    world.run()
+    assert world.head.generation == 2
+    assert world.head.open_run is None
+    assert world.head.holder is None
+
+
+def test_old_snapshots_are_forgotten_but_for_the_last_three() -> None:
+    world = world_of(1)
+    for number in range(6):
+        world.source.put(id=1, v=f"{number}")
+        world.run()
+    manifests = [key for key in world.snapshots.objects if key.endswith("manifest.json")]
+    files = [key for key in world.snapshots.objects if key.endswith(".parquet")]
+    assert len(manifests) == len(files) == 3
+    assert set(manifests) == set(world.head.history)
+
+
+# --- triggers ---
+
+
+def test_a_trigger_that_is_off_passes_its_changes_over_for_good() -> None:
+    world = settled(1, 2, triggers=Triggers(added=ON, changed=ON))
+    world.source.remove(1)
+    assert accounts(world.run()) == {"skipped": 1}
+    world.deploy(sync_definition(triggers=ALL_ON))
+    assert accounts(world.run()) == {}
+
+
+def test_a_changed_row_is_sent_only_when_a_named_column_changed() -> None:
+    triggers = Triggers(added=ON, changed=Trigger(bus="b", source="s", detail_type="d", columns=("v",)))
+    world = World(sync_definition(triggers=triggers))
+    world.source.columns["w"] = "text"
+    world.source.rows = [{"id": 1, "v": "a", "w": "a"}, {"id": 2, "v": "a", "w": "a"}]
+    world.run()
+    world.sent()
+    world.source.rows = [{"id": 1, "v": "a", "w": "b"}, {"id": 2, "v": "b", "w": "a"}]
+    assert accounts(world.run()) == {"changed": 1, "accepted": 1, "skipped": 1}
+    assert world.sent() == [("changed", 2)]
+
+
+# --- debts ---
+
+
+def test_rejected_rows_are_owed_with_their_reason_and_retried_with_the_newest_values() -> None:
+    world = world_of(1, 2, 3)
+    world.target.answer = answer_by_id({2: REJECTED})
+    assert accounts(world.run()) == {"added": 3, "accepted": 2, "rejected": 1, "owed_after": 1}
+    debt = world.owed()[2]
+    assert (debt.reason, debt.accepted, debt.operation, debt.in_doubt) == ("Not today", None, "added", False)
+    world.sent()
+    world.source.put(id=2, v="mended")
+    world.target.answer = answer_by_id({})
+    assert accounts(world.run()) == {"added": 1, "accepted": 1, "owed_before": 1}
+    assert [(m.change.operation, m.change.after) for m in world.target.sent] == [("added", {"id": 2, "v": "mended"})]
+    assert world.owed() == {}
+
+
+@pytest.mark.parametrize("doubt", [False, True])
+@pytest.mark.parametrize(
+    ("before", "then", "now", "rejected_sends", "doubtful_sends"),
+    [
+        (None, "a", "b", "added", "added"),
+        (None, "a", None, None, "removed"),
+        ("a", "b", "c", "changed", "changed"),
+        ("a", "b", "a", None, "changed"),
+        ("a", "b", None, "removed", "removed"),
+        ("a", None, "a", None, "changed"),
+        ("a", None, "b", "changed", "changed"),
+        ("a", None, None, "removed", "removed"),
+        (None, "a", "a", "added", "added"),
+    ],
+)
+def test_a_retry_sends_the_difference_between_the_source_and_what_was_accepted(
+    before: str | None, then: str | None, now: str | None, rejected_sends: str, doubtful_sends: str, doubt: bool
+) -> None:
+    world = world_of(9)
+    for step, value in enumerate((before, then, now)):
+        world.source.remove(1)
+        if value is not None:
+            world.source.put(id=1, v=value)
+        world.target.answer = answer_by_id({1: IN_DOUBT if doubt else REJECTED} if step == 1 else {})
+        world.sent()
+        world.run()
+    expected = doubtful_sends if doubt else rejected_sends
+    assert world.sent() == ([(expected, 1)] if expected else [])
+    assert world.owed() == {}
+    assert world.head.owed == 0
+    assert world.arrived() == {row["id"]: row for row in world.source.rows}
+
+
+def test_a_row_stays_in_doubt_until_a_send_is_accepted() -> None:
+    world = settled(1)
+    world.source.put(id=1, v="b")
+    world.target.answer = answer_by_id({1: IN_DOUBT})
+    world.run()
+    world.target.answer = answer_by_id({1: REJECTED})
+    world.source.put(id=1, v="v1")
+    assert accounts(world.run())["rejected"] == 1
+    assert world.owed()[1].in_doubt
+    world.target.answer = answer_by_id({})
+    assert accounts(world.run()) == {"changed": 1, "accepted": 1, "owed_before": 1}
+
+
+def test_a_debt_keeps_its_first_run_and_counts_its_attempts() -> None:
+    world = world_of(1)
+    world.target.answer = answer_by_id({1: REJECTED})
+    first = world.run()["run"]
+    second = world.run()["run"]
+    debt = world.owed()[1]
+    assert (debt.first_run, debt.last_run, debt.attempts) == (first, second, 2)
+
+
+def test_an_owed_row_whose_trigger_is_turned_off_is_owed_no_more() -> None:
+    world = world_of(1)
+    world.target.answer = answer_by_id({1: REJECTED})
+    world.run()
+    world.deploy(sync_definition(triggers=Triggers(removed=ON)))
+    assert accounts(world.run()) == {"skipped": 1, "owed_before": 1}
+    assert world.owed() == {}
+
+
+def test_immediate_retries_send_only_the_rejected_rows_again() -> None:
+    world = world_of(1, 2, retry=Retry(immediate=2, backoff_seconds=4))
+    world.target.answer = lambda message, attempt: (
+        REJECTED if message.change.key == [1] and attempt < 3 else Verdict(kind="accepted")
+    )
+    assert accounts(world.run()) == {"added": 2, "accepted": 2}
+    assert [len(call.messages) for call in world.target.calls] == [2, 1, 1]
+    assert all(0 <= wait <= 8 for wait in world.clock.slept)
+
+
+def test_a_refused_row_is_not_sent_again_inside_the_run() -> None:
+    world = world_of(1, retry=Retry(immediate=3))
+    world.target.answer = answer_by_id({1: Verdict(kind="refused", reason="too large")})
+    assert accounts(world.run()) == {"added": 1, "rejected": 1, "owed_after": 1}
+    assert len(world.target.calls) == 1
+
+
+def test_a_retry_repeats_the_change_id_and_the_bytes() -> None:
+    world = world_of(1, retry=Retry(immediate=1))
+    world.target.answer = lambda message, attempt: IN_DOUBT if attempt == 1 else Verdict(kind="accepted")
+    world.run()
+    first, second = world.target.sent
+    assert (first.change.id, first.body, first.time) == (second.change.id, second.body, second.time)
+
+
+# --- the retry queue ---
+
+
+def test_the_retry_queue_carries_a_notice_of_each_debt_and_no_row() -> None:
+    world = world_of(1, 2)
+    world.target.answer = answer_by_id({1: REJECTED})
+    run = world.run()["run"]
+    [(_, notice)] = world.queue.visible
+    assert notice == Notice(sync="orders", run=run, chunk="00000-000000", key_hashes=[world.owed()[1].key_hash])
+
+
+def test_a_purged_queue_loses_nothing() -> None:
+    world = world_of(1)
+    world.target.answer = answer_by_id({1: REJECTED})
+    world.run()
+    world.queue.visible.clear()
+    world.target.answer = answer_by_id({})
+    assert accounts(world.run()) == {"added": 1, "accepted": 1, "owed_before": 1}
+
+
+def test_a_message_that_names_no_known_debt_is_quarantined() -> None:
+    world = settled(1)
+    world.queue.put(Notice(sync="orders", run="forged", chunk="x", key_hashes=["0" * 32]))
+    world.queue.put(Notice(sync="other", run="forged", chunk="x"))
+    world.queue.put(None)
+    assert accounts(world.run()) == {}
+    assert len(world.queue.quarantined) == 3
+    assert not world.queue.visible and not world.queue.hidden
+
+
+# --- stopping ---
+
+
+def test_a_destination_that_is_missing_ends_the_run_before_the_query() -> None:
+    world = settled(1)
+    world.source.put(id=2, v="new")
+    world.target.refuse = "The bus orders does not exist."
+    summary = world.run()
+    assert (summary["status"], summary["reason"]) == ("failed", "The bus orders does not exist.")
+    world.target.refuse = ""
+    assert accounts(world.run()) == {"added": 1, "accepted": 1}
+
+
+def test_a_destination_that_refuses_in_mid_run_leaves_the_rest_owed() -> None:
+    world = world_of(*range(25))
+
+    def refuse_after_one_call(sent: Any) -> None:
+        world.target.refuse = "Access was denied."
+
+    world.target.before_answer = refuse_after_one_call
+    summary = world.run()
+    assert summary["status"] == "failed"
+    assert accounts(summary) == {"added": 25, "accepted": 10, "rejected": 15, "owed_after": 15}
+    world.target.refuse, world.target.before_answer = "", lambda sent: None
+    assert accounts(world.run()) == {"added": 15, "accepted": 15, "owed_before": 15}
+
+
+def test_a_run_that_sent_nothing_leaves_the_baseline_where_it_was() -> None:
+    world = settled(1)
+    for key in range(2, 30):
+        world.source.put(id=key, v="new")
+    checks = iter(["", "Access was denied."])
+    world.target.check = lambda: None  # type: ignore[method-assign]
+
+    def refuse(batch: Any, batch_id: str, attempt: int) -> Any:
+        from rowcast.errors import DestinationRefused
+
+        raise DestinationRefused(next(checks) or next(checks))
+
+    send, world.target.send = world.target.send, refuse  # type: ignore[method-assign]
+    summary = world.run()
+    assert (summary["status"], summary["rejected"]) == ("failed", 28)
+    assert world.head.generation == 1
+    world.target.send = send  # type: ignore[method-assign]
+    assert accounts(world.run()) == {"added": 28, "accepted": 28}
+
+
+def test_many_rejections_for_one_reason_stop_the_run() -> None:
+    world = world_of(*range(1000))
+    world.target.answer = lambda message, attempt: REJECTED
+    summary = world.run()
+    assert summary["status"] == "failed"
+    assert "same reason" in summary["reason"]
+    assert len(world.target.sent) < 1000
+    assert summary["rejected"] == 1000
+
+
+def test_a_query_that_fails_sends_nothing_and_frees_the_lock() -> None:
+    world = settled(1)
+    world.source.fail = SourceFailed("The query failed.")
+    assert world.run()["status"] == "failed"
+    assert world.head.holder is None
+    world.source.fail = None
+    assert accounts(world.run()) == {}
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([{"id": 1, "v": "a"}, {"id": 1, "v": "b"}, {"id": 2, "v": "c"}], "2 that share a key"),
+        ([{"id": None, "v": "a"}, {"id": 2, "v": "c"}], "1 with a null"),
+    ],
+)
+def test_rows_without_a_key_of_their_own_stop_the_run(rows: list[dict[str, Any]], told: str) -> None:
+    world = settled(7)
+    before = world.head
+    world.source.rows = rows
+    summary = world.run()
+    assert summary["status"] == "failed"
+    assert told in summary["reason"]
+    assert "key hashes" in summary["reason"]
+    assert world.sent() == []
+    assert (world.head.generation, world.head.history) == (before.generation, before.history)
+
+
+def test_a_primary_key_that_the_result_lacks_is_named_with_the_columns_there_are() -> None:
+    world = world_of(1, primary_key=("order_id",))
+    summary = world.run()
+    assert "order_id" in summary["reason"] and "id, v" in summary["reason"]
+
+
+# --- columns and partitions ---
+
+
+def test_a_column_that_comes_or_goes_sends_nothing_and_is_told() -> None:
+    world = settled(1, 2)
+    world.source.columns = {"id": "integer", "v": "text", "w": "text"}
+    summary = world.run()
+    assert (accounts(summary), summary["columns_added"], summary["columns_dropped"]) == ({}, ["w"], [])
+    world.source.columns = {"w": "text", "id": "integer"}
+    summary = world.run()
+    assert (accounts(summary), summary["columns_added"], summary["columns_dropped"]) == ({}, [], ["v"])
+    assert world.sent() == []
+
+
+def test_a_row_that_changes_together_with_the_columns_is_sent() -> None:
+    world = settled(1, 2)
+    world.source.columns = {"id": "integer", "v": "text", "w": "text"}
+    world.source.put(id=1, v="other", w="x")
+    assert accounts(world.run()) == {"changed": 1, "accepted": 1}
+    assert world.target.sent[0].change.columns == ["v"]
+
+
+def test_the_order_of_the_columns_does_not_matter() -> None:
+    world = settled(1, 2)
+    world.source.columns = {"v": "text", "id": "integer"}
+    assert accounts(world.run()) == {}
+
+
+def test_a_lossless_change_of_type_compares_by_value() -> None:
+    world = World()
+    world.source.columns = {"id": "integer", "v": "integer"}
+    world.source.rows = [{"id": 1, "v": 5}]
+    world.run()
+    world.sent()
+    world.source.columns = {"id": "decimal", "v": "decimal"}
+    world.source.rows = [{"id": Decimal("1.0000"), "v": Decimal("5.00")}]
+    assert accounts(world.run()) == {}
+
+
+def test_a_key_of_another_kind_stops_the_run() -> None:
+    world = settled(1)
+    world.source.columns = {"id": "text", "v": "text"}
+    world.source.rows = [{"id": "1", "v": "v1"}]
+    assert "changed its type from integer to text" in world.run()["reason"]
+    assert world.sent() == []
+
+
+@pytest.mark.parametrize(("first", "second"), [(4, 50), (50, 4), (4, 13)])
+def test_another_partition_count_sends_nothing_by_itself(first: int, second: int) -> None:
+    limits = [Limits(concurrency=1, rows_per_partition=rows) for rows in (first, second)]
+    world = settled(*range(100), limits=limits[0])
+    before = len(world.snapshots.manifest(world.head.manifest).partitions)
+    world.deploy(sync_definition(limits=limits[1]))
+    assert accounts(world.run()) == {}
+    world.source.put(id=5, v="other")
+    world.source.remove(6)
+    assert accounts(world.run()) == {"changed": 1, "removed": 1, "accepted": 2}
+    assert len(world.snapshots.manifest(world.head.manifest).partitions) != before
+
+
+def test_debts_are_found_again_in_another_partitioning() -> None:
+    world = world_of(*range(100), limits=Limits(concurrency=1, rows_per_partition=50))
+    world.target.answer = answer_by_id({7: REJECTED, 8: REJECTED})
+    world.run()
+    world.deploy(sync_definition(limits=Limits(concurrency=1, rows_per_partition=4)))
+    world.target.answer = answer_by_id({})
+    assert accounts(world.run()) == {"added": 2, "accepted": 2, "owed_before": 2}
+
+
+# --- the guard ---
+
+
+def test_a_run_that_would_remove_too_much_is_held_and_sends_nothing() -> None:
+    world = settled(*range(300))
+    for key in range(200):
+        world.source.remove(key)
+    summary = world.run()
+    assert (summary["status"], world.sent()) == ("held", [])
+    assert "200 of 300 rows would be removed" in summary["reason"]
+    world.deploy(sync_definition(guard=Guard(max_removed=1.0)))
+    assert accounts(world.run()) == {"removed": 200, "accepted": 200}
+
+
+def test_an_empty_result_is_held_unless_it_is_allowed() -> None:
+    world = settled(1)
+    world.source.rows = []
+    assert world.run()["status"] == "held"
+    world.deploy(sync_definition(guard=Guard(allow_empty=True)))
+    assert accounts(world.run()) == {"removed": 1, "accepted": 1}
+
+
+# --- batches ---
+
+
+def test_chunks_hold_whole_batches_of_one_operation() -> None:
+    world = world_of(*range(1500), destination=LambdaDestination(function="f", batch_size=700))
+    world.target.batch_size = 700
+    world.run()
+    assert [len(call.messages) for call in world.target.calls] == [700, 700, 100]

@@ -1,0 +1,273 @@
+"""The whole route in one process: the real core over the fakes, driven as `infra/sync.asl.json` drives the handlers."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from rowcast.commit import Committing, commit_run
+from rowcast.definition import (
+    Definition,
+    EventBridgeDestination,
+    FilesSource,
+    Limits,
+    Retry,
+    Trigger,
+    Triggers,
+)
+from rowcast.diff import Diffing, diff_run
+from rowcast.errors import RowcastError
+from rowcast.fail import fail_run
+from rowcast.fan_out import FanningOut, fan_out_run
+from rowcast.models import Column, ColumnType, to_json
+from rowcast.open import Closing, Opening, open_run
+from rowcast.ports import SourceResult
+from rowcast.seal import Sealing, seal_run
+from rowcast.snapshot import Taking, snapshot_run
+from tests import fakes
+
+ON = Trigger(bus="bus", source="com.shop", detail_type="Row")
+ALL_ON = Triggers(added=ON, changed=ON, removed=ON)
+_TYPES = {"integer": "BIGINT", "text": "VARCHAR", "decimal": "DECIMAL(38, 4)", "boolean": "BOOLEAN", "float": "DOUBLE"}
+
+
+def sync_definition(name: str = "orders", **changes: Any) -> Definition:
+    """A backfilling sync of `id` to EventBridge without immediate retries; `changes` replace its fields."""
+    fields: dict[str, Any] = {
+        "sync": name,
+        "source": FilesSource(name="shop", prefix="sources/shop/"),
+        "query": "SELECT * FROM orders",
+        "primary_key": ("id",),
+        "destination": EventBridgeDestination(),
+        "triggers": ALL_ON,
+        "initial_sync": "backfill",
+        "retry": Retry(immediate=0),
+        "limits": Limits(concurrency=1),
+    }
+    return Definition(**{**fields, **changes})
+
+
+@dataclass
+class TableSource:
+    """A table that a test writes: rows by name of column, and the columns' types. `fail`: raised by the next query."""
+
+    columns: dict[str, ColumnType] = field(default_factory=lambda: {"id": "integer", "v": "text"})
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    fail: Exception | None = None
+
+    @contextmanager
+    def query(self, query: str, connection: duckdb.DuckDBPyConnection) -> Iterator[SourceResult]:
+        if self.fail is not None:
+            raise self.fail
+        names = ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in self.columns.items())
+        connection.execute(f"CREATE TABLE source_rows ({names})")
+        marks = ", ".join("?" for _ in self.columns)
+        if self.rows:
+            values = [[row.get(name) for name in self.columns] for row in self.rows]
+            connection.executemany(f"INSERT INTO source_rows VALUES ({marks})", values)
+        yield SourceResult(
+            relation="source_rows", columns=tuple(Column(name, kind) for name, kind in self.columns.items())
+        )
+
+    def put(self, **row: Any) -> None:
+        """Inserts or replaces the row of its `id`."""
+        self.remove(row["id"])
+        self.rows.append(row)
+
+    def remove(self, key: Any) -> None:
+        self.rows = [row for row in self.rows if row["id"] != key]
+
+
+class World:
+    """One sync, its source and its destination; `run` is one execution of the state machine."""
+
+    def __init__(self, definition: Definition | None = None) -> None:
+        self.clock = fakes.FakeClock()
+        self.source = TableSource()
+        self.states = fakes.FakeStateStore()
+        self.snapshots = fakes.FakeSnapshotStore()
+        self.definitions = fakes.FakeDefinitionStore()
+        self.changes = fakes.FakeChangeStore()
+        self.debts = fakes.FakeDebtStore(self.states)
+        self.queue = fakes.FakeRetryQueue()
+        self.calls = fakes.FakeCallStore()
+        self.executions = fakes.FakeExecutions()
+        self.target = fakes.FakeDestination()
+        self.definition = definition or sync_definition()
+        self.sync = self.definition.sync
+        self.deploy(self.definition)
+        self.starts = 0
+        self.claims = 0
+
+    def deploy(self, definition: Definition) -> None:
+        self.definition = definition
+        self.definitions.deploy(definition)
+
+    # --- the steps, each as its handler calls it ---
+
+    def open(self, scheduled_at: str, execution: str) -> Any:
+        needs = Opening(
+            states=self.states,
+            snapshots=self.snapshots,
+            definitions=self.definitions,
+            debts=self.debts,
+            executions=self.executions,
+            clock=self.clock,
+            destination=lambda definition, deployment: self.target,
+            queue=lambda deployment: self.queue,
+        )
+        return open_run(self.sync, scheduled_at, execution, needs)
+
+    def snapshot(self, run: str, token: int) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            needs = Taking(
+                states=self.states,
+                definitions=self.definitions,
+                snapshots=self.snapshots,
+                debts=self.debts,
+                source=lambda definition, scratch: self.source,
+                clock=self.clock,
+                scratch=Path(folder),
+                attempt=self._claim(),
+                engine_mb=500,
+            )
+            return snapshot_run(self.sync, run, token, needs)
+
+    def diff(self, run: str, token: int, partition: int) -> Any:
+        with tempfile.TemporaryDirectory() as folder:
+            needs = Diffing(
+                states=self.states,
+                definitions=self.definitions,
+                snapshots=self.snapshots,
+                changes=self.changes,
+                debts=self.debts,
+                scratch=Path(folder),
+                engine_mb=500,
+            )
+            return diff_run(self.sync, run, token, partition, needs)
+
+    def seal(self, run: str, token: int) -> Any:
+        needs = Sealing(
+            states=self.states,
+            snapshots=self.snapshots,
+            definitions=self.definitions,
+            changes=self.changes,
+            clock=self.clock,
+        )
+        return seal_run(self.sync, run, token, needs)
+
+    def fan_out(self, run: str, token: int, chunk: str, seconds: float = 900.0) -> bool:
+        needs = FanningOut(
+            states=self.states,
+            definitions=self.definitions,
+            changes=self.changes,
+            calls=self.calls,
+            destination=lambda definition, deployment: self.target,
+            render=lambda definition, run: lambda change: to_json(change.row),
+            pace=lambda definition: fakes.FakePace(self.clock),
+            clock=self.clock,
+            budget=fakes.FakeBudget(seconds, self.clock),
+            claim=self._claim(),
+            jitter=random.Random(0),
+        )
+        return fan_out_run(self.sync, run, token, chunk, needs)
+
+    def commit(self, run: str, token: int) -> Any:
+        needs = Committing(
+            states=self.states,
+            snapshots=self.snapshots,
+            clock=self.clock,
+            definitions=self.definitions,
+            changes=self.changes,
+            debts=self.debts,
+            queue=lambda deployment: self.queue,
+            budget=fakes.FakeBudget(900.0, self.clock),
+            claim=self._claim(),
+        )
+        return commit_run(self.sync, run, token, needs)
+
+    def fail(self, scheduled_at: str, execution: str, error: RowcastError) -> dict[str, Any]:
+        needs = Closing(states=self.states, snapshots=self.snapshots, clock=self.clock)
+        cause = to_json({"errorMessage": str(error), "errorType": type(error).__name__}).decode()
+        return fail_run(self.sync, scheduled_at, execution, {"Error": type(error).__name__, "Cause": cause}, needs)
+
+    def _claim(self) -> str:
+        self.claims += 1
+        return f"claim-{self.claims}"
+
+    # --- the state machine ---
+
+    def run(self, scheduled_at: str | None = None, on: Callable[[str], None] = lambda state: None) -> dict[str, Any]:
+        """One execution; answers the summary. `on` sees each state's name before it: raise there to die."""
+        scheduled_at = scheduled_at or self.next_time()
+        execution = f"execution-{scheduled_at}-{self.starts}"
+        self.executions.running.add(execution)
+        try:
+            return self._machine(scheduled_at, execution, on)
+        except RowcastError as error:
+            return self.fail(scheduled_at, execution, error)
+        finally:
+            self.executions.running.discard(execution)
+
+    def next_time(self) -> str:
+        """A scheduled time that no start had yet."""
+        self.starts += 1
+        self.clock.time += 60
+        return datetime.fromtimestamp(self.clock.time, UTC).isoformat()
+
+    def _machine(self, scheduled_at: str, execution: str, on: Callable[[str], None]) -> dict[str, Any]:
+        while True:
+            on("open")
+            opened = self.open(scheduled_at, execution)
+            if opened.next in ("busy", "duplicate"):
+                return dict(opened.summary)
+            step, work = opened.next, opened.work_key
+            if step == "snapshot":
+                on("snapshot")
+                taken = self.snapshot(opened.run, opened.token)
+                for partition in self.snapshots.work(taken.work_key) if taken.partitions else []:
+                    on("diff")
+                    self.diff(opened.run, opened.token, partition)
+                on("seal")
+                sealed = self.seal(opened.run, opened.token)
+                if sealed.next == "held":
+                    return dict(sealed.summary)
+                step, work = sealed.next, sealed.work_key
+            for chunk in self.snapshots.work(work) if step == "fan_out" else []:
+                on("fan_out")
+                while not self.fan_out(opened.run, opened.token, chunk):
+                    on("fan_out")
+            on("commit")
+            committed = self.commit(opened.run, opened.token)
+            while not committed.done:
+                committed = self.commit(opened.run, opened.token)
+            if not committed.again:
+                return dict(committed.summary)
+
+    # --- what a test looks at ---
+
+    @property
+    def head(self) -> Any:
+        return self.states.head(self.sync)
+
+    def owed(self) -> dict[Any, Any]:
+        """Debts by the first key value."""
+        return {debt.key[0]: debt for debt in self.debts.debts(self.sync, "0" * 32, "f" * 32)}
+
+    def sent(self) -> list[tuple[str, Any]]:
+        """(operation, key) of every message since the last look, in order."""
+        messages = [(message.change.operation, message.change.key[0]) for message in self.target.sent]
+        self.target.calls.clear()
+        return messages
+
+    def arrived(self) -> dict[Any, Any]:
+        """The rows that the target holds, by id."""
+        return {row["id"]: row for row in self.target.arrived.values()}  # type: ignore[index]
