@@ -1,0 +1,354 @@
+"""The command line. Heavy imports wait until a command needs them: a quiet run is to take no longer than it must."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from functools import update_wrapper
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rowcast.errors import RowcastError
+from rowcast.models import to_json
+
+COMPLETED, FAILED, USAGE = 0, 1, 2
+
+
+class UsageFault(RowcastError):
+    """The command asks for what is not there: exit code 2."""
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--project",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    help="The folder with rowcast.yaml and syncs/ (default: this one).",
+)
+@click.version_option(package_name="rowcast", message="rowcast %(version)s")
+@click.pass_context
+def cli(context: click.Context, project: Path) -> None:
+    """Sends every row that a SQL query gains, changes or loses as an event or an invocation."""
+    context.obj = project.resolve()
+
+
+def main() -> None:
+    """Runs the command; mistakes of the user end in a sentence, never in a traceback."""
+    try:
+        status = cli.main(standalone_mode=False)
+        sys.exit(status if isinstance(status, int) else COMPLETED)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(USAGE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(COMPLETED)
+    except UsageFault as error:
+        _complain(str(error))
+        sys.exit(USAGE)
+    except RowcastError as error:
+        _complain(str(error))
+        sys.exit(FAILED)
+    except Exception as error:
+        sys.exit(_unexpected(error))
+
+
+def _unexpected(error: Exception) -> int:
+    """Configuration mistakes and an AWS that cannot be reached; anything else is a defect and is raised."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from project import ProjectInvalid
+
+    if isinstance(error, ProjectInvalid):
+        from workbench import show
+
+        show.problems(error.problems)
+        return USAGE
+    if isinstance(error, BotoCoreError | ClientError):
+        _complain(f"{str(error)[:500]}\nFor the embedded AWS: rowcast local up")
+        return FAILED
+    raise error
+
+
+def _complain(text: str) -> None:
+    click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    click.echo(text, err=True)
+
+
+def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--json", "json_", is_flag=True, help="One JSON object a line.")(command)
+
+
+def from_where(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the choice between the embedded AWS and a real account; the command gets the Place that it means."""
+
+    @click.pass_obj
+    def wrapped(project: Path, /, *args: Any, local: bool, profile: str | None, stack: str, **kwargs: Any) -> Any:
+        from workbench.deployment import find
+
+        return command(project, *args, place=find(project, local=local, profile=profile, stack=stack), **kwargs)
+
+    return _where_options(update_wrapper(wrapped, command))
+
+
+def _where_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    from workbench.deployment import STACK
+
+    command = click.option("--stack", default=STACK, show_default=True, help="The stack's name in that account.")(
+        command
+    )
+    command = click.option("--profile", help="A real account, by the name of its AWS profile.")(command)
+    return click.option("--local", is_flag=True, help="The embedded AWS (the default where one was started).")(command)
+
+
+def emit(records: Iterable[dict[str, Any]]) -> None:
+    for record in records:
+        sys.stdout.write(to_json(record).decode() + "\n")
+        sys.stdout.flush()
+
+
+@cli.command()
+@as_json
+@click.pass_obj
+def validate(project: Path, json_: bool) -> int:
+    """Checks all configuration and lists every mistake at once (exit code 2)."""
+    import project as configuration
+    from workbench import show
+
+    try:
+        loaded = configuration.load(project)
+    except configuration.ProjectInvalid as invalid:
+        if json_:
+            emit({"valid": False, **problem} for problem in configuration.problems_json(invalid.problems))
+        else:
+            show.problems(invalid.problems)
+        return USAGE
+    if json_:
+        emit([{"valid": True, "project": loaded.name, "syncs": sorted(loaded.syncs)}])
+    else:
+        show.valid(loaded)
+    return COMPLETED
+
+
+@cli.group()
+def local() -> None:
+    """The embedded AWS of this folder."""
+
+
+@local.command()
+@as_json
+@click.pass_obj
+def up(project: Path, json_: bool) -> int:
+    """Starts it and deploys this project into it."""
+    from workbench.local import deploy
+
+    aws, deployed = deploy.ensure(project, _silent if json_ else click.echo)
+    _show_status(project, json_)
+    return COMPLETED if aws and deployed else FAILED
+
+
+@local.command()
+@as_json
+@click.pass_obj
+def status(project: Path, json_: bool) -> int:
+    """Says whether it runs and what is deployed (exit code 1 when it does not run)."""
+    return _show_status(project, json_)
+
+
+@local.command()
+@as_json
+@click.pass_obj
+def reset(project: Path, json_: bool) -> int:
+    """Forgets everything in it, and deploys anew if it ran."""
+    from workbench.local import deploy, server
+
+    ran = server.running(project) is not None
+    server.reset(project)
+    if ran:
+        deploy.ensure(project, _silent if json_ else click.echo)
+    elif not json_:
+        click.echo("Nothing is left of the embedded AWS.")
+    return _show_status(project, json_) if ran or json_ else COMPLETED
+
+
+@local.command()
+@as_json
+@click.pass_obj
+def down(project: Path, json_: bool) -> int:
+    """Stops it; its state stays for the next `up`."""
+    from workbench.local import server
+
+    ran = server.down(project)
+    if json_:
+        emit([{"running": False, "stopped": ran}])
+    else:
+        click.echo("The embedded AWS is stopped; its state is kept." if ran else "The embedded AWS was not running.")
+    return COMPLETED
+
+
+def _show_status(project: Path, json_: bool) -> int:
+    from workbench import show
+    from workbench.local import deploy, server
+
+    state, deployed = server.running(project), deploy.read(project)
+    facts: dict[str, Any] = {"running": state is not None, "project": str(project)}
+    if state is not None:
+        facts |= {"endpoint": state.endpoint, "region": state.region, "account": state.account, "pid": state.pid}
+        facts |= {"stack": deployed.stack if deployed else None, "syncs": deployed.syncs if deployed else []}
+    if json_:
+        emit([facts])
+    else:
+        show.local(facts)
+    return COMPLETED if state else FAILED
+
+
+def _silent(_: str) -> None:
+    """For commands whose output is JSON."""
+
+
+@cli.command()
+@click.argument("sync")
+@_where_options
+@as_json
+@click.pass_obj
+def run(project: Path, sync: str, local: bool, profile: str | None, stack: str, json_: bool) -> int:
+    """Starts a run of SYNC and follows it to its end (exit code 0: completed, 1: not)."""
+    from workbench import running, show
+
+    try:
+        place = _ready(project, sync, local=local, profile=profile, stack=stack, quiet=json_)
+        execution = running.Execution(place, sync)
+        result = show.followed(execution, quiet=json_)
+    except RowcastError as error:
+        if json_:
+            emit([running.failure(sync, str(error))])
+        raise
+    if json_:
+        emit([result])
+    else:
+        show.result(result)
+    return COMPLETED if result["status"] == "completed" else FAILED
+
+
+def _ready(project: Path, sync: str, *, local: bool, profile: str | None, stack: str, quiet: bool) -> Any:
+    """The deployment with everything that a run of this sync reads in place."""
+    from workbench.deployment import Place, find
+    from workbench.local import deploy, server
+
+    if local or (profile is None and server.Home(project).read() is not None):
+        aws, deployed = deploy.ensure(project, _silent if quiet else click.echo)
+        if sync not in deployed.syncs:
+            raise _no_such(sync, deployed.syncs)
+        deploy.prepare(aws, deployed, sync)
+        return Place(aws, deployed.outputs)
+    import project as configuration
+    from workbench.local import provision
+
+    loaded = configuration.load(project)
+    if sync not in loaded.syncs:
+        raise _no_such(sync, list(loaded.syncs))
+    place = find(project, local=False, profile=profile, stack=stack)
+    provision.copy_folders(place.aws.client("s3"), place.output("Bucket"), provision.needs(loaded).folders)
+    return place
+
+
+def _no_such(sync: str, syncs: Iterable[str]) -> UsageFault:
+    from difflib import get_close_matches
+
+    near = get_close_matches(sync, list(syncs), n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return UsageFault(f"There is no sync {sync}.{hint} The project has: {', '.join(sorted(syncs))}.")
+
+
+def _syncs(project: Path) -> list[str]:
+    import project as configuration
+
+    return sorted(configuration.load(project).syncs)
+
+
+@cli.command()
+@click.argument("sync", required=False)
+@click.option("--limit", default=20, show_default=True, help="At most so many.")
+@from_where
+@as_json
+def runs(project: Path, sync: str | None, limit: int, json_: bool, place: Any) -> None:
+    """Lists runs, newest first: of SYNC, or of all syncs."""
+    from rowcast.summary import summarize
+    from workbench import show
+
+    known = _syncs(project)
+    if sync and sync not in known:
+        raise _no_such(sync, known)
+    found = [run for name in ([sync] if sync else known) for run in place.states.runs(name, limit)]
+    found.sort(key=lambda run: run.started_at, reverse=True)
+    records = [{**summarize(run), "started_at": show.iso(run.started_at)} for run in found[:limit]]
+    if json_:
+        emit(records)
+    else:
+        show.runs(records)
+
+
+@cli.command("run-info")
+@click.argument("run")
+@from_where
+@as_json
+def run_info(project: Path, run: str, json_: bool, place: Any) -> None:
+    """Tells everything about one RUN: counts, columns, reasons."""
+    from workbench import info, show
+
+    found = info.of_run(place, _syncs(project), run)
+    if not found:
+        raise UsageFault(f"There is no run {run}. To list runs: rowcast runs")
+    for record in found:
+        if json_:
+            emit([record])
+        else:
+            show.run_info(record)
+
+
+@cli.command()
+@click.argument("sync")
+@from_where
+@as_json
+def rejects(project: Path, sync: str, json_: bool, place: Any) -> None:
+    """Lists the rows that are owed: rejected, or in doubt."""
+    from workbench import info, show
+
+    known = _syncs(project)
+    if sync not in known:
+        raise _no_such(sync, known)
+    records = info.rejects(place, sync)
+    if json_:
+        emit(records)
+    else:
+        show.rejects(sync, list(records))
+
+
+@cli.command()
+@click.option("--sync", help="Only of this sync.")
+@click.option("--run", "run_", metavar="RUN", help="Only of this run.")
+@click.option("--follow", is_flag=True, help="Wait for more, until Ctrl-C.")
+@as_json
+@click.pass_obj
+def events(project: Path, sync: str | None, run_: str | None, follow: bool, json_: bool) -> None:
+    """Shows what arrived on the embedded AWS's buses and functions, in order."""
+    from workbench import show
+    from workbench.local import server
+    from workbench.local.arrivals import arrivals
+
+    home = server.Home(project)
+    if home.read() is None:
+        raise RowcastError(
+            "There is no embedded AWS here, and only that keeps what arrived. Start it with: rowcast local up"
+        )
+    found: Iterator[dict[str, Any]] = arrivals(home.arrivals, sync=sync, run=run_, follow=follow)
+    if json_:
+        emit(found)
+    else:
+        show.events(found)

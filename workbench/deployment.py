@@ -1,0 +1,90 @@
+"""Where the syncs of a project are deployed, and the readers of what their runs left there."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rowcast.errors import RowcastError
+from workbench.aws import Aws
+
+if TYPE_CHECKING:
+    from rowcast.stores.changes import DynamoChanges
+    from rowcast.stores.debts import DynamoDebts
+    from rowcast.stores.state import DynamoState
+
+STACK = "Rowcast"
+
+
+class Place:
+    """A deployed stack: its clients, and its parts by the names of the stack's outputs."""
+
+    def __init__(self, aws: Aws, outputs: dict[str, str]) -> None:
+        self.aws = aws
+        self._outputs = outputs
+
+    def output(self, name: str) -> str:
+        if name not in self._outputs:
+            raise RowcastError(f"The deployed stack has no output {name}: deploy again with this release.")
+        return self._outputs[name]
+
+    @cached_property
+    def states(self) -> DynamoState:
+        from rowcast.stores.state import DynamoState
+
+        return DynamoState(client=self.aws.client("dynamodb"), table=self.output("StateTable"))
+
+    @cached_property
+    def changes(self) -> DynamoChanges:
+        from rowcast.stores.changes import DynamoChanges
+
+        return DynamoChanges(
+            client=self.aws.client("dynamodb"), table=self.output("ChangesTable"), bodies=self._bodies()
+        )
+
+    @cached_property
+    def debts(self) -> DynamoDebts:
+        from rowcast.stores.debts import DynamoDebts
+
+        return DynamoDebts(
+            client=self.aws.client("dynamodb"),
+            table=self.output("DebtsTable"),
+            state_table=self.output("StateTable"),
+            bodies=self._bodies(),
+        )
+
+    def _bodies(self) -> Any:
+        from rowcast.stores.bodies import Bodies
+        from rowcast.stores.objects import Objects
+
+        return Bodies(objects=Objects(client=self.aws.client("s3"), bucket=self.output("Bucket")))
+
+
+def find(project: Path, *, local: bool, profile: str | None, stack: str = STACK) -> Place:
+    """The embedded AWS when asked for, or when the folder has one and no profile is named; else a real account."""
+    from workbench.local import deploy, server
+
+    state = server.running(project)
+    known = server.Home(project).read()
+    if local or (profile is None and known is not None):
+        deployed = deploy.read(project)
+        if state is None or deployed is None:
+            raise RowcastError("The embedded AWS is not running here. Start it with: rowcast local up")
+        return Place(Aws(local=state), deployed.outputs)
+    aws = Aws(profile=profile)
+    return Place(aws, _outputs(aws, stack))
+
+
+def _outputs(aws: Aws, stack: str) -> dict[str, str]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        found = aws.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            raise RowcastError(f"No stack {stack} is deployed in this account and region: make deploy") from error
+        raise RowcastError(f"The account cannot be read: {error}") from error
+    except BotoCoreError as error:
+        raise RowcastError(f"No AWS account can be reached ({error}) For the embedded AWS: rowcast local up") from error
+    return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}

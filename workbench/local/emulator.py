@@ -1,0 +1,81 @@
+"""The emulator's process: ministack with our mends, on one loopback port, until SIGTERM.
+
+Started by `workbench.local.server` as `python -m workbench.local.emulator`. It holds the lock file for as long as it
+lives, so that "does it run" never depends on a process id that something else may have taken over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from workbench.local import mends
+
+
+def main() -> None:
+    """Answers when the process was told to stop and its state is saved."""
+    home = Path(os.environ["ROWCAST_LOCAL_HOME"])
+    lock = (home / "emulator.lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    _raise_file_limit()
+    mends.apply(home)
+    asyncio.run(_serve(int(os.environ["GATEWAY_PORT"])))
+    _end_lambda_workers()
+    # Threads of unfinished executions must not keep the process: the state is saved and nothing they do counts now.
+    sys.stdout.flush()
+    os._exit(0)
+
+
+async def _serve(port: int) -> None:
+    from hypercorn.asyncio import serve
+    from hypercorn.config import Config
+    from ministack import app
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if owner := os.environ.get("ROWCAST_LOCAL_OWNER"):
+        watch = threading.Thread(target=_stop_without_owner, args=(int(owner), loop, stop), daemon=True)
+        watch.start()
+    config = Config()
+    config.bind = [f"127.0.0.1:{port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 1
+    config.loglevel = "WARNING"
+    await serve(app.app, config, shutdown_trigger=stop.wait)
+
+
+def _stop_without_owner(owner: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Ends the emulator when the process it was started for is gone, however that ended."""
+    while True:
+        try:
+            os.kill(owner, 0)
+        except ProcessLookupError:
+            loop.call_soon_threadsafe(stop.set)
+            return
+        time.sleep(0.5)
+
+
+def _end_lambda_workers() -> None:
+    from ministack.core import lambda_runtime
+
+    lambda_runtime.reset()
+
+
+def _raise_file_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 65_536 if hard == resource.RLIM_INFINITY else hard
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""What people see: tables and lines of text, in colour on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from project.model import Problem, Project
+from rowcast.models import to_json
+from workbench.running import Execution, Progress
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+COLOURS = {
+    "completed": "green",
+    "accepted": "green",
+    "running": "cyan",
+    "failed": "red",
+    "rejected": "red",
+    "held": "yellow",
+    "in_doubt": "yellow",
+    "already_running": "yellow",
+    "abandoned": "dim",
+    "added": "green",
+    "changed": "yellow",
+    "removed": "red",
+}
+
+
+def coloured(word: str) -> str:
+    colour = COLOURS.get(word)
+    return f"[{colour}]{escape(word)}[/]" if colour else escape(word)
+
+
+def table(*columns: str, numbers: Iterable[str] = (), wide: str | None = None) -> Table:
+    """`numbers` are set to the right; `wide` takes the room that is left, and is the one to be cut."""
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=wide is not None)
+    for name in columns:
+        cut = name == wide
+        made.add_column(
+            name,
+            justify="right" if name in set(numbers) else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            ratio=1 if cut else None,
+        )
+    return made
+
+
+def problems(found: list[Problem]) -> None:
+    err.print(f"[bold red]{len(found)} problem{'s' if len(found) != 1 else ''} in the project's configuration[/]")
+    for one in found:
+        place = one.file if one.line is None else f"{one.file}:{one.line}"
+        err.print(f"\n[bold]{escape(place)}[/]  [cyan]{escape(one.path)}[/]")
+        err.print(f"    {escape(one.message)}")
+        if one.expected:
+            err.print(f"    [dim]expected:[/] {escape(one.expected)}")
+        if one.suggestion:
+            err.print(f"    [dim]did you mean:[/] [green]{escape(one.suggestion)}[/]")
+
+
+def valid(loaded: Project) -> None:
+    out.print(f"[green]valid[/]  {escape(loaded.name)}")
+    rows = table("SYNC", "SOURCE", "KEY", "DESTINATION", "SCHEDULE")
+    for sync in loaded.syncs.values():
+        definition = sync.definition
+        destination = definition.destination
+        name = getattr(destination, "function", None) or "EventBridge"
+        key = ", ".join(definition.primary_key)
+        rows.add_row(*map(escape, (sync.name, definition.source.name, key, name, sync.schedule.expression or "manual")))
+    out.print(rows)
+
+
+def local(facts: dict[str, Any]) -> None:
+    if not facts["running"]:
+        out.print("The embedded AWS is [yellow]not running[/]. Start it with: rowcast local up")
+        return
+    out.print(f"The embedded AWS is [green]running[/] at {facts['endpoint']} (process {facts['pid']})")
+    out.print(f"  account {facts['account']}, region {facts['region']}, stack {facts['stack'] or 'not deployed'}")
+    out.print(f"  syncs: {escape(', '.join(facts['syncs'])) or 'none'}")
+
+
+def followed(execution: Execution, *, quiet: bool) -> dict[str, Any]:
+    """Follows the run to its end with a line that changes on a terminal, or a line per news elsewhere."""
+    if quiet:
+        for _ in execution.follow(watch=False):
+            pass
+    elif out.is_terminal:
+        with out.status(f"{execution.sync}: starting") as line:
+            for progress in execution.follow(watch=True):
+                line.update(f"{escape(execution.sync)}: {_progress(progress)}")
+    else:
+        told = ""
+        for progress in execution.follow(watch=True):
+            if (text := _progress(progress)) != told:
+                out.print(f"{execution.sync}: {text}", soft_wrap=True)
+                told = text
+    return execution.result()
+
+
+def _progress(progress: Progress) -> str:
+    parts = []
+    if progress.rows is not None:
+        parts.append(f"{progress.rows:,} rows read")
+    if progress.partitions is not None:
+        parts.append(f"{progress.diffed:,} of {progress.partitions:,} partitions diffed")
+    if progress.changes is not None:
+        parts.append(f"{progress.sent:,} of {progress.changes:,} changes sent")
+    return ", ".join(parts) or {"open": "reading the source", "starting": "starting"}.get(
+        progress.phase, progress.phase
+    )
+
+
+def result(record: dict[str, Any]) -> None:
+    """The accounting at the end of a run."""
+    if record["status"] == "already_running":
+        out.print(f"[yellow]already running[/]  {escape(record['sync'])} (run {record['run']}); nothing was started")
+        return
+    seconds = f"{record['seconds']:.1f} s" if record["seconds"] is not None else ""
+    out.print(f"{coloured(record['status'])}  [bold]{escape(record['sync'])}[/]  run {record['run']}  {seconds}")
+    if record["reason"]:
+        out.print(f"  {escape(record['reason'])}", soft_wrap=True)
+    counts = f"{record['added']} added, {record['changed']} changed, {record['removed']} removed"
+    skipped = f" ({record['skipped']} skipped)" if record["skipped"] else ""
+    outcomes = f"{record['accepted']} accepted, {record['rejected']} rejected, {record['in_doubt']} in doubt"
+    out.print(f"  {record['rows']} rows: {counts}{skipped} → {outcomes}")
+    if record["owed_before"] or record["owed_after"]:
+        out.print(f"  owed: {record['owed_before']} before, {record['owed_after']} after")
+    if record["owed_after"]:
+        out.print(f"  [dim]to list them: rowcast rejects {escape(record['sync'])}[/]")
+    _columns(record)
+
+
+def _columns(record: dict[str, Any]) -> None:
+    for word, names in (("added", record.get("columns_added")), ("dropped", record.get("columns_dropped"))):
+        if names:
+            out.print(f"  columns {word}: {escape(', '.join(names))}")
+
+
+def runs(records: list[dict[str, Any]]) -> None:
+    if not records:
+        out.print("No runs yet. Start one with: rowcast run SYNC")
+        return
+    numbers = ("ROWS", "ADD", "CHG", "REM", "ACC", "REJ", "DOUBT", "OWED", "SEC")
+    rows = table("RUN", "SYNC", "STATUS", *numbers, numbers=numbers, wide="SYNC")
+    names = ("rows", "added", "changed", "removed", "accepted", "rejected", "in_doubt", "owed_after")
+    for one in records:
+        seconds = "" if one["seconds"] is None else f"{one['seconds']:.1f}"
+        rows.add_row(one["run"], escape(one["sync"]), coloured(one["status"]), *(f"{one[n]}" for n in names), seconds)
+    out.print(rows)
+
+
+def run_info(record: dict[str, Any]) -> None:
+    out.print(f"[bold]{record['run']}[/]  {escape(record['sync'])}  {coloured(record['status'])}")
+    result_lines = {
+        "started": record["started_at"],
+        "ended": record["ended_at"] or "not yet",
+        "seconds": record["seconds"],
+        "phase": record["phase"],
+        "generation": record["generation"],
+        "rows": record["rows"],
+        "partitions diffed": record["partitions_diffed"],
+        "chunks": record["chunks"],
+        "changes": f"{record['added']} added, {record['changed']} changed, {record['removed']} removed",
+        "skipped": record["skipped"],
+        "outcomes": f"{record['accepted']} accepted, {record['rejected']} rejected, {record['in_doubt']} in doubt",
+        "sends": record["attempts"],
+        "owed": f"{record['owed_before']} before, {record['owed_after']} after",
+        "columns added": ", ".join(record["columns_added"]) or "none",
+        "columns dropped": ", ".join(record["columns_dropped"]) or "none",
+        "reason": record["reason"] or record["stopped"],
+        "execution": record["execution"],
+    }
+    for name, value in result_lines.items():
+        if value != "" and value is not None:
+            out.print(f"  [dim]{name:<18}[/]{escape(str(value))}", soft_wrap=True)
+    if record["reasons"]:
+        rows = table("ROWS", "OUTCOME", "REASON", numbers=("ROWS",), wide="REASON")
+        for one in record["reasons"]:
+            rows.add_row(str(one["rows"]), coloured(one["outcome"]), escape(one["reason"]))
+        out.print(rows)
+
+
+def rejects(sync: str, records: list[dict[str, Any]]) -> None:
+    if not records:
+        out.print(f"{escape(sync)} owes nothing.")
+        return
+    rows = table("KEY", "OPERATION", "OUTCOME", "TRIES", "SINCE", "REASON", numbers=("TRIES",), wide="REASON")
+    for one in records:
+        rows.add_row(
+            escape(_text(one["key"])),
+            coloured(one["operation"]),
+            coloured(one["outcome"]),
+            str(one["attempts"]),
+            one["first_run"],
+            escape(one["reason"]),
+        )
+    out.print(rows)
+
+
+def events(records: Iterable[dict[str, Any]]) -> None:
+    """Each line is printed when it arrives, so the columns have fixed widths."""
+    empty = True
+    for one in records:
+        if empty:
+            out.print(f"[bold]{'TIME':<13} {'SYNC':<16} {'OPERATION':<9} {'TARGET':<14} WHAT[/]")
+            empty = False
+        clock = one["time"][11:24]
+        operation = one["operation"] or ""
+        line = (
+            f"[dim]{clock:<13}[/] {escape(_cut(one['sync'], 16)):<16} {coloured(operation)}{' ' * (9 - len(operation))}"
+        )
+        out.print(
+            f"{line} {escape(_cut(one['target'], 14)):<14} {_what(one)}", no_wrap=True, overflow="ellipsis", crop=True
+        )
+    if empty:
+        out.print("Nothing has arrived.")
+
+
+def _what(one: dict[str, Any]) -> str:
+    if "payload" in one:
+        error = f" [red]{escape(one['function_error'])}[/]" if one["function_error"] else ""
+        rows = one["payload"].get("rows")
+        return f"{escape(_text(rows))} [dim]→[/]{error} {escape(_text(one['reply']))}"
+    return f"[dim]{escape(one['source'] or '')}[/] {escape(one['detail-type'] or '')} {escape(_text(one['detail']))}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else to_json(value).decode()
+
+
+def _cut(text: str | None, width: int) -> str:
+    text = text or ""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def iso(seconds: float) -> str:
+    from workbench.local.arrivals import iso as as_iso
+
+    return as_iso(seconds)
