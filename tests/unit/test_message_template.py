@@ -14,7 +14,7 @@ from rowcast.message.errors import TemplateError
 from rowcast.message.template import compile_template
 from rowcast.models import Change, from_json, to_json
 
-NAMES = {"sync": {"name": "s"}, "run": {"id": "r", "started_at": "2026-11-20T10:11:12Z"}}
+NAMES = {"sync": {"name": "s"}, "run": {"id": "r", "started_at": "2025-03-04T10:11:12Z"}}
 
 
 def render(template: str, **row: Any) -> str:
@@ -103,7 +103,7 @@ GOLDEN: list[tuple[str, Any, str]] = [
     ("{{ row.v | to_json | to_json }}", 1, '"1"'),
     ("{{ row.v | to_json | append: '' }}", 1, '"1"'),
     ("{% assign j = row.v | to_json %}{{ j }}", {"a": 1}, '{"a":1}'),
-    ("[{{ nil }}, {{ true }}, {{ 1.50 }}, {{ 'x' }}, {{ empty }}, {{ (1..3) }}]", 0, '[null,true,1.5,"x","",[1,2,3]]'),
+    ("[{{ nil }}, {{ true }}, {{ 1.50 }}, {{ 'x' }}, {{ empty }}, {{ (1..3) }}]", 0, '[null,true,1.50,"x","",[1,2,3]]'),
     # captured and assigned text is escaped where it is put out
     (
         '{% capture c %}"{{ row.v }}"{% endcapture %}{"in": "{{ c }}", "out": {{ c }}}',
@@ -124,7 +124,7 @@ GOLDEN: list[tuple[str, Any, str]] = [
     ("[{% for x in row.v %}{{ x }}{% else %}0{% endfor %}]", [], "[0]"),
     ("[{% for p in row.v %}{{ p[0] }},{{ p[1] }}{% endfor %}]", {"k": 1}, '["k",1]'),
     (
-        '"{% for x in row.v %}{% if x == 2 %}{% continue %}{% elsif x == 4 %}{% break %}{% endif %}{{ x }}{% endfor %}"',
+        '"{% for x in row.v %}{% if x == 2 %}{% continue %}{% elsif x == 4 %}{% break %}{% endif %}{{x}}{% endfor %}"',
         [1, 2, 3, 4, 5],
         '"13"',
     ),
@@ -149,6 +149,8 @@ GOLDEN: list[tuple[str, Any, str]] = [
     ('"{% raw %}{{ row.v }} {% if %}{% endraw %}"', 0, '"{{ row.v }} {% if %}"'),
     ('{% comment %} " {{ row.v }} {% endcomment %}{% # " %}{% doc %} " {% enddoc %}1', 0, "1"),
     ('{\n  "a": "{{- row.v -}}"\n  {%- if row.v -%} , "b": 1 {%- endif -%}\n}\n', "x", '{"a":"x","b":1}'),
+    ("{% if row.v == 19.99 and row.v <= 19.99 and row.v >= 19.99 %}1{% endif %}", Decimal("19.990"), "1"),
+    ("{{ row.v | to_json | compact }}", "x", '["\\"x\\""]'),
     # exact arithmetic
     (
         "{{ row.v | plus: 1 }}",
@@ -205,13 +207,16 @@ GOLDEN: list[tuple[str, Any, str]] = [
     # dates
     ("{{ row.v | date: '%Y-%m-%d %H:%M:%S %z' }}", "2024-02-03T04:05:06+02:00", '"2024-02-03 04:05:06 +0200"'),
     ("{{ row.v | date: '%s.%L' }}", "2024-02-03T04:05:06.789Z", '"1706933106.789"'),
+    ("{{ row.v | date: '%%s %%L %%Y' }}", "2024-02-03", '"%s %L %Y"'),
+    ("{{ row.v | date: '%Y' }}", "²", '"²"'),
+    ("{{ row.v | date: '%Y-%m-%d %z' }}", "20240203T040506Z", '"2024-02-03 +0000"'),
     ("{{ row.v | date: '%d.%m.%Y' }}", "2024-02-03", '"03.02.2024"'),
     ("{{ row.v | date: '%Y-%m-%dT%H:%M:%S' }}", 1706933106, '"2024-02-03T04:05:06"'),
     ("{{ row.v | date: '%Y-%m-%d' }}", "Feb 3, 2024", '"2024-02-03"'),
     ("{{ row.v | date: '%Y' }}", "no date", '"no date"'),
     ("{{ row.v | date: '%Y' }}", None, "null"),
-    ("{{ 'now' | date: '%Y-%m-%d %H:%M:%S' }}", 0, '"2026-11-20 10:11:12"'),
-    ("{{ row.v | date: '%Y-%m-%d %H:%M' }}", "10:30", '"2026-11-20 10:30"'),
+    ("{{ 'now' | date: '%Y-%m-%d %H:%M:%S' }}", 0, '"2025-03-04 10:11:12"'),
+    ("{{ row.v | date: '%Y-%m-%d %H:%M' }}", "10:30", '"2025-03-04 10:30"'),
 ]
 
 
@@ -335,6 +340,13 @@ def test_a_row_that_a_template_fails_on_is_refused_without_its_value(template: s
         ),
         ('"{% for i in (1..9999) %}{{ row.v }}{% endfor %}"', "ab" * 2000, "bytes of text"),
         ("{% for i in (1..9999) %}{% assign x = row.v | size %}{% endfor %}1", "ab" * 20_000, "too much work"),
+        (
+            "{% for i in (1..9999) %}{% capture x %}{{ row.v }}{% endcapture %}{% endfor %}1",
+            ["a" * 40_000],
+            "too much work",
+        ),
+        ("{% for i in (1..9999) %}{% assign x = row.v | json %}{% endfor %}1", ["a" * 40_000], "too much work"),
+        ("{{ row.v | ceil }}", "1e999999", "too large"),
         ("{{ row.v | strip_html }}", "<" * 100_000, "longer than"),
     ],
 )

@@ -3,6 +3,7 @@ without a zone are UTC."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from liquid.undefined import Undefined
 from rowcast.message.numbers import to_number
 from rowcast.message.values import RowRefused, to_text
 
+_OWN = re.compile("%[%sL]")  # what Python leaves to the machine's time zone, or does not know
 _UTC_NAMES = ("UTC", "GMT", "Z")
 
 
@@ -24,7 +26,8 @@ def format_date(value: Any, form: Any, *, now: datetime) -> str | None:
     if moment is None or not form:
         return to_text(value)
     epoch = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    form = form.replace("%s", str(int(epoch.timestamp()))).replace("%L", f"{moment.microsecond // 1000:03}")
+    own = {"%%": "%%", "%s": str(int(epoch.timestamp())), "%L": f"{moment.microsecond // 1000:03}"}
+    form = _OWN.sub(lambda directive: own[directive[0]], form)
     try:
         return moment.strftime(form)
     except ValueError:
@@ -39,7 +42,7 @@ def _parse(value: Any, now: datetime) -> datetime | None:
         text = value.strip()
         if text in ("now", "today"):
             return now
-        if not text.isdigit() or len(text) == 8:
+        if not (text.isascii() and text.isdigit()) or len(text) == 8:
             return _parse_text(text, now)
         value = text
     try:

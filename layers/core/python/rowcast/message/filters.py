@@ -46,7 +46,9 @@ class Filter:
         if "now" in self.parameters.parameters:
             kwargs["now"] = context.now
         try:
-            return self.function(self.prepare(left), *(self._argument(arg) for arg in args), **kwargs)
+            result = self.function(self.prepare(left), *(self._argument(arg) for arg in args), **kwargs)
+            context.spend(result)
+            return result
         except RowRefused as error:
             reason = error.reason
         except RecursionError:

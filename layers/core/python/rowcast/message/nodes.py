@@ -36,7 +36,7 @@ Write = Callable[[Any], str]
 
 
 class Context(RenderContext):
-    """A render that may read so many characters with its filters: a limit of time that is the same on every machine."""
+    """A render that may read and write so many characters: a limit of time that is the same on every machine."""
 
     __slots__ = ("now", "work")
 
@@ -62,7 +62,9 @@ class Writing(Node):
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         try:
-            return buffer.write(self.write(self.value(context)))
+            text = self.write(self.value(context))
+            context.spend(text)  # type: ignore[attr-defined]
+            return buffer.write(text)
         except LiquidError as error:
             error.token = error.token or self.token
             raise

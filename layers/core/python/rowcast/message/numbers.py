@@ -41,7 +41,7 @@ def to_number(value: Any) -> Number:
             raise RowRefused("a number is too large")
         return value
     if isinstance(value, str):
-        return parse_number(value) or 0
+        return to_number(parse_number(value))
     return 0
 
 

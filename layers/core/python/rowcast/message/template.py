@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from liquid.ast import Node
 from liquid.builtin.expressions import Filter, KeywordArgument, LoopExpression, StringLiteral
-from liquid.builtin.expressions.primitive import RangeLiteral
+from liquid.builtin.expressions.primitive import FloatLiteral, RangeLiteral
 from liquid.exceptions import (
     BlockNestingError,
     ContextDepthError,
@@ -130,7 +131,9 @@ def _check_expressions(node: Node, env: MessageEnvironment, source: str) -> None
 
 
 def _check_expression(expression: Expression, env: MessageEnvironment, source: str) -> None:
-    """Checks filters, and bounds what counts: a row must not choose how long a range is."""
+    """Checks filters, makes literals exact, and bounds what counts: a row must not choose how long a range is."""
+    if isinstance(expression, FloatLiteral):  # 0.1 as a float would differ from a row's decimal 0.1
+        expression.value = Decimal(expression.token.value)  # type: ignore[assignment]
     if isinstance(expression, RangeLiteral):
         bound_range(expression)
     if isinstance(expression, LoopExpression):

@@ -67,8 +67,10 @@ def to_json_text(value: Any) -> str:
 
 def to_plain(value: Any) -> Any:
     """The value with what only templates know replaced by JSON values."""
-    if value is None or isinstance(value, str | int | float | Decimal):
+    if value is None or isinstance(value, int | float | Decimal):
         return value
+    if isinstance(value, str):
+        return str(value)
     if isinstance(value, Undefined | Nil) or value is _NULL:
         return None
     if isinstance(value, Empty | Blank):
