@@ -144,6 +144,16 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     concurrency: int = 10
     rows_per_partition: int = 250_000
 
+    @property
+    def calls_per_worker(self) -> int:
+        """How many calls one fan-out worker keeps in flight, so that workers × calls is `concurrency` exactly."""
+        return next(n for n in range(min(self.concurrency, 8), 0, -1) if self.concurrency % n == 0)
+
+    @property
+    def workers(self) -> int:
+        """How many fan-out workers run at once."""
+        return self.concurrency // self.calls_per_worker
+
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Fractions of 1. A run beyond `max_removed`, `max_changed` or with an unexpected empty result is held;

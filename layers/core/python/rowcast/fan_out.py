@@ -16,7 +16,6 @@ from rowcast.definition import Definition
 from rowcast.errors import DestinationRefused, MessageInvalid
 from rowcast.lock import held
 from rowcast.models import Change, Chunk, ChunkState, Deployment, Outcome, OutcomeName, Run, short_hash
-from rowcast.open import calls_per_worker
 from rowcast.ports import (
     Budget,
     CallRecord,
@@ -185,8 +184,7 @@ class _Worker:
         for message, reason in oversized:
             self._settle(message.change, Verdict(kind="refused", reason=reason), final=True)
         again: list[MessageToSend] = []
-        in_flight = calls_per_worker(self.needs.definition.limits.concurrency)
-        with ThreadPoolExecutor(in_flight) as pool:
+        with ThreadPoolExecutor(self.needs.definition.limits.calls_per_worker) as pool:
             numbered = [(batch, f"{self.chunk.id}-{attempt}-{number}") for number, batch in enumerate(batches)]
             for batch, result in pool.map(lambda item: (item[0], self._call(item[0], item[1], attempt)), numbered):
                 if result is not None:

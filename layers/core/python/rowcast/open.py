@@ -23,8 +23,6 @@ from rowcast.ports import (
 )
 from rowcast.summary import summarize
 
-CALLS_PER_WORKER = 8
-
 
 class Opened(msgspec.Struct, kw_only=True):
     """Where the state machine goes on, with pointers only. `concurrency`: workers of the fan-out map."""
@@ -62,11 +60,6 @@ def run_id(scheduled_at: str) -> str:
         raise DefinitionInvalid("`scheduled_at` is no ISO 8601 time: start the run with one.") from error
     instant = instant.replace(tzinfo=instant.tzinfo or UTC).astimezone(UTC)
     return instant.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
-
-
-def calls_per_worker(concurrency: int) -> int:
-    """How many calls one worker keeps in flight, so that workers × calls is the sync's `concurrency` exactly."""
-    return next(n for n in range(min(concurrency, CALLS_PER_WORKER), 0, -1) if concurrency % n == 0)
 
 
 def open_run(sync: str, scheduled_at: str, execution: str, needs: Opening) -> Opened:
@@ -172,11 +165,10 @@ def _begin(name: str, execution: str, head: Head, deployment: Deployment, needs:
 
 
 def _functions(definition: Definition, deployment: Deployment) -> dict[str, Any]:
-    concurrency = definition.limits.concurrency
     return {
         "snapshot_function": deployment.snapshot_function,
         "fan_out_function": deployment.fan_out_function,
-        "concurrency": concurrency // calls_per_worker(concurrency),
+        "concurrency": definition.limits.workers,
     }
 
 

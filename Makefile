@@ -1,0 +1,60 @@
+# What people run. `make help` lists it.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+PROJECT ?= examples/shop
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
+export ROWCAST_PROJECT := $(abspath $(PROJECT))
+# This variable makes every process that imports aws_cdk compile 3.5 s of Python anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-long check format synth deploy clean
+
+help: ## List the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/ready ## Make the environment .venv, with the command `rowcast` in it
+
+.venv/ready: requirements.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Rowcast needs Python 3.11 or later; name one with PYTHON=…"; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Rowcast needs Python 3.11 or later, and $(PYTHON) is older; name one with PYTHON=…"; exit 2; }
+	@command -v node >/dev/null || { echo "Rowcast needs Node 20 or later: the AWS CDK runs on it."; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ;]*' requirements.txt)"
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+node_modules/ready: package.json package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+demo: setup ## Tell the whole story on examples/shop, in the embedded AWS
+	@$(BIN)/python -m workbench.demo
+
+test: setup node_modules/ready ## Run all tests but the long sweeps
+	$(BIN)/pytest -m "not long"
+
+test-long: setup node_modules/ready ## Run the long sweeps too
+	$(BIN)/pytest
+
+check: setup node_modules/ready ## Format, lint, types, architecture, templates
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/infra -m "not emulator"
+
+format: setup ## Put the code into its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+synth: setup node_modules/ready ## Make the template of PROJECT (default: examples/shop) in cdk.out
+	npx cdk synth --quiet
+
+deploy: setup node_modules/ready ## Deploy PROJECT into the account of the current AWS credentials
+	npx cdk deploy
+
+clean: ## Remove what these commands made
+	rm -rf .venv node_modules cdk.out .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis
