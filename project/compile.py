@@ -72,7 +72,7 @@ def folder(root: Path, value: dict[str, Any]) -> Path | None:
     """The project's folder that a source reads, if it reads one."""
     if value["type"] != "files" or value["path"].startswith("s3://"):
         return None
-    return root.resolve() / value["path"]
+    return root.resolve() / str(value["path"])
 
 
 def alert(name: str, value: dict[str, Any]) -> AlertChannel:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from project.model import LocalFunction
 from project.nearest import nearest
-from project.schema import LOCAL_FUNCTION
+from project.schema.words import LOCAL_FUNCTION
 
 
 class FunctionFault(Exception):

@@ -11,7 +11,7 @@ from typing import Any
 from project import functions, query, times
 from project.document import Document, Where
 from project.nearest import listed, nearest
-from project.schema import SYNC_NAME
+from project.schema.words import SYNC_NAME
 
 LONGEST_STATEMENT = 840.0
 LONGEST_BACKOFF = 300.0
@@ -55,6 +55,11 @@ def check_sync(document: Document, names: Known) -> None:
     _check_query(document, names)
     _check_function(document, names)
     _check_message(document)
+    triggers = document.get(dict, "triggers")
+    if triggers and all(item in (False, "off", "no") for item in triggers.values()):
+        document.report(
+            ("triggers",), "every trigger is off: nothing would ever be sent", expected="at least one that is on"
+        )
 
 
 def _check_common(document: Document, names: Known, at: Where) -> None:
@@ -200,21 +205,19 @@ def _check_function(document: Document, names: Known) -> None:
 
 
 def _check_message(document: Document) -> None:
-    """Lets the code that will render the template judge it."""
-    where = ("message", "template")
-    template = document.get(str, *where)
-    if template is None:
-        return
+    """Lets the code that will make the messages judge how they are described."""
     from rowcast.definition import Message
     from rowcast.message import TemplateError, check_message
 
-    try:
-        check_message(Message(template=template))
-    except TemplateError as error:
-        line = getattr(error, "line", None) or 1
-        document.report(
-            where,
-            f"the template has a mistake in its line {line}: {getattr(error, 'message', None) or error}",
-            expected="Liquid that renders to JSON",
-            line=document.texts.get(where, 1) + line - 1,
-        )
+    for name, kind in (("template", str), ("column", str), ("columns", dict)):
+        where = ("message", name)
+        described: dict[str, Any] = {name: document.get(kind, *where)}
+        if described[name] is None or any(place[:2] == where for place in document.broken):
+            continue
+        try:
+            check_message(Message(**described))
+        except TemplateError as error:
+            line = document.texts[where] + error.line - 1 if where in document.texts else None
+            document.report(
+                where, f"no message can be made: {error.message}", expected="what renders to JSON", line=line
+            )

@@ -11,7 +11,7 @@ from typing import Any
 
 from project.document import Document, Where
 from project.nearest import listed, nearest
-from project.schema import Schema
+from project.schema.words import Schema
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -65,12 +65,12 @@ class _Walk:
         mapping = isinstance(value, dict) and bool(fitting)
         if schema.get("x-secret") and (not mapping or not any(_in_common(value, choice) for choice in fitting)):
             self.document.report(where, "a secret must not stand here as plain text", expected=expected)
+        elif len(fitting) == 1:
+            self.visit(value, fitting[0], where)
         elif mapping and all("type" in choice["properties"] for choice in fitting):
             self.by_type(value, fitting, where)
         elif mapping:
             self.visit(value, max(fitting, key=lambda choice: _in_common(value, choice)), where)
-        elif len(fitting) == 1:
-            self.visit(value, fitting[0], where)
         elif not any(self.fits(value, choice) for choice in fitting):
             self.document.report(where, f"{_shown(value)} is not allowed here", expected=expected)
 

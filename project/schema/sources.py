@@ -1,0 +1,122 @@
+"""The forms of secrets, sources and alert channels."""
+
+from __future__ import annotations
+
+from project.schema.words import DURATION, Schema, fields, kind, number, ref, text
+
+SECRET: Schema = {
+    "description": "A reference to a secret; the secret itself never stands in these files.",
+    "x-secret": True,
+    "errorMessage": "{secret: name in Secrets Manager}, {parameter: name in Parameter Store} or {env: VARIABLE}",
+    "oneOf": [
+        fields(
+            "A secret in Secrets Manager.",
+            {
+                "secret": text(
+                    "its name or ARN", r"^[\w/+=.@:-]{1,512}$", "a name or ARN of Secrets Manager", **{"x-secret": True}
+                ),
+                "key": text("the field to read when the secret is a JSON object", default="password"),
+            },
+            ("secret",),
+        ),
+        fields(
+            "A SecureString in Parameter Store.",
+            {
+                "parameter": text(
+                    "its name or ARN", r"^[\w/.:-]{1,2048}$", "a name or ARN of Parameter Store", **{"x-secret": True}
+                ),
+                "key": text("the field to read when the value is a JSON object", default="password"),
+            },
+            ("parameter",),
+        ),
+        fields(
+            "An environment variable, for runs on this machine.",
+            {"env": text("its name", r"^[A-Za-z_]\w*$", "a variable's name", **{"x-secret": True})},
+            ("env",),
+        ),
+    ],
+}
+
+SOURCE: Schema = {
+    "description": "A database or a place with files.",
+    "oneOf": [
+        kind(
+            "files",
+            "CSV, JSON, JSON Lines and Parquet files, read by SQL.",
+            {
+                "path": text(
+                    "a folder of the project, or s3://bucket/prefix",
+                    r"^(s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?|(?!s3:|/|[A-Za-z]+://).+)$",
+                    "a folder of the project (relative), or s3://bucket/prefix",
+                )
+            },
+            ("path",),
+        ),
+        kind(
+            "postgres",
+            "PostgreSQL, and what speaks its protocol.",
+            {
+                "host": text("the server's name or address"),
+                "port": number("the server's port", 1, 65535, 5432),
+                "database": text("the database's name"),
+                "user": text("the role to log in as"),
+                "password": ref("secret"),
+                "tls": {
+                    "enum": ["verify", "require", "off"],
+                    "default": "verify",
+                    "description": "verify checks the server's certificate and name; require only encrypts",
+                },
+                "tls_ca_file": text("a PEM file with the authority to trust in place of the system's"),
+                "statement_timeout": text(
+                    "how long the query may take", DURATION, "a time such as 5 minutes", default="14 minutes"
+                ),
+            },
+            ("host", "database", "user"),
+        ),
+    ],
+}
+
+ALERT: Schema = {
+    "description": "A place that hears of failed and held runs.",
+    "oneOf": [
+        kind(
+            "email",
+            "An e-mail address.",
+            {"address": text("the address", r"^[^@\s]+@[^@\s]+$", "an e-mail address")},
+            ("address",),
+        ),
+        kind(
+            "sms",
+            "A telephone number.",
+            {
+                "number": text(
+                    "the number", r"^\+[1-9]\d{6,14}$", 'a number in international form, in quotes: "+4930123456"'
+                )
+            },
+            ("number",),
+        ),
+        kind("slack", "A Slack channel.", {"webhook": ref("secret")}, ("webhook",)),
+        kind("pagerduty", "A PagerDuty service.", {"routing_key": ref("secret")}, ("routing_key",)),
+        kind(
+            "webhook",
+            "Any HTTPS endpoint.",
+            {
+                "url": {
+                    "description": "its URL, or a reference to a secret that holds it",
+                    "errorMessage": "an https:// URL, or a secret: {secret: …}, {parameter: …} or {env: …}",
+                    "oneOf": [
+                        text("its URL", r"^https://[^\s]+$", "an https:// URL", **{"x-secret": True}),
+                        ref("secret"),
+                    ],
+                }
+            },
+            ("url",),
+        ),
+        kind(
+            "eventbridge",
+            "A bus in this account.",
+            {"bus": ref("bus"), "source": ref("event_source"), "detail_type": ref("detail_type")},
+            ("bus",),
+        ),
+    ],
+}
