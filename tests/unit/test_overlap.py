@@ -1,0 +1,248 @@
+"""More than one start, more than one worker: who may write and who may send."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rowcast.definition import Limits, Retry
+from rowcast.errors import LockLost
+from rowcast.models import Change
+from rowcast.ports import Verdict
+from tests.world import World, sync_definition
+
+
+class Died(BaseException):
+    pass
+
+
+def world_of(*ids: int, **changes: Any) -> World:
+    world = World(sync_definition(**changes))
+    for key in ids:
+        world.source.put(id=key, v=f"v{key}")
+    return world
+
+
+def interrupted(world: World, state: str) -> None:
+    """A run whose execution dies before it enters `state`, without its failure being noted."""
+
+    def die(entered: str) -> None:
+        if entered == state:
+            raise Died
+
+    with pytest.raises(Died):
+        world.run(on=die)
+
+
+def test_a_second_start_while_one_runs_says_so_and_starts_nothing() -> None:
+    world = world_of(1)
+    answers = []
+
+    def start_again(state: str) -> None:
+        if state in ("diff", "fan_out", "commit"):
+            answers.append(world.run())
+
+    first = world.run(on=start_again)
+    assert first["status"] == "completed"
+    assert [answer["status"] for answer in answers] == ["already_running"] * 3
+    assert {answer["run"] for answer in answers} == {first["run"]}
+    assert [run.run for run in world.states.runs("orders", 10)] == [first["run"]]
+
+
+def test_two_starts_of_one_schedule_are_one_run() -> None:
+    world = world_of(1)
+    first = world.run("2026-11-20T15:00:00Z")
+    world.source.put(id=2, v="new")
+    second = world.run("2026-11-20T15:00:00+00:00")
+    assert second == first
+    assert len(world.states.runs("orders", 10)) == 1
+
+
+@pytest.mark.parametrize("state", ["snapshot", "diff", "seal"])
+def test_a_run_that_died_before_it_sent_anything_is_abandoned(state: str) -> None:
+    world = world_of(1)
+    interrupted(world, state)
+    world.source.put(id=1, v="newest")
+    summary = world.run()
+    assert summary["accepted"] == 1
+    assert [run.status for run in world.states.runs("orders", 10)] == ["completed", "abandoned"]
+    assert world.arrived() == {1: {"id": 1, "v": "newest"}}
+
+
+@pytest.mark.parametrize("state", ["fan_out", "commit"])
+def test_a_run_that_may_have_sent_something_is_finished_before_the_next_begins(state: str) -> None:
+    world = world_of(1)
+    interrupted(world, state)
+    world.source.remove(1)
+    world.source.put(id=2, v="new")
+    world.run()
+    assert [run.status for run in world.states.runs("orders", 10)] == ["completed", "completed"]
+    assert [message.change.operation for message in world.target.accepted] == ["added", "added", "removed"]
+    assert world.arrived() == {2: {"id": 2, "v": "new"}}
+
+
+def test_a_source_that_went_back_after_a_lost_send_is_put_right() -> None:
+    """A fresh diff against the old baseline would be empty, and the target would stay wrong for ever."""
+    world = world_of(1)
+    world.run()
+    world.source.put(id=1, v="sent and lost")
+
+    def die(sent: Any) -> None:
+        raise Died
+
+    world.target.before_answer = die
+    with pytest.raises(Died):
+        world.run()
+    world.target.before_answer = lambda sent: None
+    assert world.arrived() == {1: {"id": 1, "v": "sent and lost"}}
+    world.source.put(id=1, v="v1")
+    world.run()
+    assert world.arrived() == {1: {"id": 1, "v": "v1"}}
+
+
+def test_a_stale_holder_writes_nothing() -> None:
+    world = world_of(1)
+    opened = world.open(world.next_time(), "stale")
+    taken = world.snapshot(opened.run, opened.token)
+    world.run()
+    head, records = world.head, dict(world.states.records)
+    for step in (
+        lambda: world.snapshot(opened.run, opened.token),
+        lambda: world.diff(opened.run, opened.token, 0),
+        lambda: world.seal(opened.run, opened.token),
+        lambda: world.fan_out(opened.run, opened.token, "00000-000000"),
+        lambda: world.commit(opened.run, opened.token),
+    ):
+        with pytest.raises(LockLost):
+            step()
+    assert (world.head, world.states.records) == (head, records)
+    assert taken.partitions == 1
+
+
+def test_a_worker_that_was_overtaken_records_nothing() -> None:
+    world = world_of(1)
+    interrupted(world, "fan_out")
+    stale = world.head.token
+    run = world.head.open_run
+
+    def take_over(sent: Any) -> None:
+        world.target.before_answer = lambda sent: None
+        world.clock.time += 1000
+        world.run()
+
+    world.target.before_answer = take_over
+    with pytest.raises(LockLost):
+        world.fan_out(run, stale, "00000-000000")
+    assert len({message.change.id for message in world.target.sent}) == 1
+    assert world.states.run("orders", run).status == "completed"  # type: ignore[union-attr]
+
+
+def test_a_takeover_waits_until_the_earlier_worker_cannot_send_any_more() -> None:
+    world = world_of(1)
+
+    def die(sent: Any) -> None:
+        raise Died
+
+    world.target.before_answer = die
+    with pytest.raises(Died):
+        world.run()
+    died_at = world.clock.time
+    world.target.before_answer = lambda sent: None
+    world.run()
+    assert world.clock.time - died_at >= 900
+
+
+def test_a_rejection_after_a_send_that_was_lost_leaves_the_row_in_doubt() -> None:
+    world = world_of(1)
+
+    def die(sent: Any) -> None:
+        raise Died
+
+    world.target.before_answer = die
+    with pytest.raises(Died):
+        world.run()
+    world.target.before_answer = lambda sent: None
+    world.target.answer = lambda message, attempt: Verdict(kind="rejected", reason="No")
+    world.run()
+    assert world.owed()[1].in_doubt
+
+
+def test_a_worker_short_of_time_pauses_between_calls_and_goes_on_where_it_was() -> None:
+    world = world_of(*range(40), limits=Limits(concurrency=1))
+    interrupted(world, "fan_out")
+    opened = world.open(world.next_time(), "next")
+
+    def slow(sent: Any) -> None:
+        world.clock.time += 10
+
+    world.target.before_answer = slow
+    assert not world.fan_out(opened.run, opened.token, "00000-000000", seconds=60.0)
+    first = len(world.target.calls)
+    assert 0 < first < 4
+    while not world.fan_out(opened.run, opened.token, "00000-000000", seconds=60.0):
+        pass
+    assert len(world.target.calls) == 4
+    assert world.commit(opened.run, opened.token).summary["accepted"] == 40
+
+
+def test_a_chunk_that_no_worker_could_work_is_owed_and_the_run_still_commits() -> None:
+    world = world_of(*range(250))
+    interrupted(world, "fan_out")
+    opened = world.open(world.next_time(), "next")
+    chunks = world.snapshots.work(opened.work_key)
+    world.fan_out(opened.run, opened.token, chunks[0])
+    summary = world.commit(opened.run, opened.token).summary
+    assert (summary["accepted"], summary["rejected"], summary["owed_after"]) == (200, 50, 50)
+    assert not any(debt.in_doubt for debt in world.owed().values())
+    assert world.run()["accepted"] == 50
+
+
+def test_a_chunk_whose_worker_vanished_is_in_doubt() -> None:
+    world = world_of(1)
+
+    def die(sent: Any) -> None:
+        raise Died
+
+    world.target.before_answer = die
+    with pytest.raises(Died):
+        world.run()
+    opened = world.open(world.next_time(), "next")
+    summary = world.commit(opened.run, opened.token).summary
+    assert (summary["in_doubt"], summary["owed_after"]) == (1, 1)
+
+
+def test_a_deployment_in_mid_run_changes_no_message() -> None:
+    world = world_of(1, retry=Retry(immediate=0))
+    interrupted(world, "fan_out")
+    world.deploy(sync_definition(query="SELECT 1"))
+    opened = world.open(world.next_time(), "next")
+    run = world.states.run("orders", opened.run)
+    assert run is not None
+    assert world.definitions.pinned("orders", run.definition).query == "SELECT * FROM orders"
+
+
+def test_a_row_that_no_message_can_be_made_of_costs_no_other_row() -> None:
+    from rowcast import fan_out
+    from rowcast.errors import MessageInvalid
+
+    world = world_of(1, 2)
+    original = fan_out.send_chunk
+
+    def poisoned(change: Change) -> bytes:
+        if change.key == [1]:
+            raise MessageInvalid("The template gave no JSON.")
+        return b"{}"
+
+    def with_poison(run: Any, token: int, chunk: str, needs: Any) -> bool:
+        needs.render = poisoned
+        return original(run, token, chunk, needs)
+
+    fan_out.send_chunk = with_poison
+    try:
+        summary = world.run()
+    finally:
+        fan_out.send_chunk = original
+    assert (summary["accepted"], summary["rejected"]) == (1, 1)
+    assert world.owed()[1].reason == "The template gave no JSON."
+    assert len(world.target.sent) == 1
