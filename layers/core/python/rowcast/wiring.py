@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-import sys
+import resource
 import tempfile
+import time
 import traceback
 import uuid
 from collections.abc import Callable, Mapping
-from functools import cached_property, wraps
+from functools import cache, cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -195,31 +196,44 @@ Handler = Callable[[dict[str, Any], Any], Any]
 
 
 def step(work: Callable[[dict[str, Any], Step], Any]) -> Handler:
-    """Makes a step's work a Lambda handler: the answer is plain JSON, and an error's text is safe to keep."""
+    """Makes a step's work a Lambda handler: the answer is plain JSON, and an error's text is safe to keep.
+
+    Logs one line for each invocation: what it worked at, how long, with how much memory.
+    """
 
     @wraps(work)
     def handler(event: dict[str, Any], context: Any) -> Any:
+        ids = {name: event[name] for name in ("sync", "run", "partition", "chunk") if name in event}
+        log = _logger()
+        started = time.monotonic()
         try:
-            return msgspec.to_builtins(work(event, Step(services(), context)))
+            answer = msgspec.to_builtins(work(event, Step(services(), context)))
         except RowcastError as error:
-            _log(event, type(error).__name__, str(error))
+            log.error(str(error), extra={**ids, "error": type(error).__name__})
             raise
         except Exception as error:
             place = _place(error)
-            _log(event, type(error).__name__, place)
+            log.error(place, extra={**ids, "error": type(error).__name__})
             raise UnexpectedError(f"Unexpected {type(error).__name__} at {place}.") from None
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        seconds = round(time.monotonic() - started, 3)
+        log.info(work.__module__.rpartition(".")[2], extra={**ids, "seconds": seconds, "peak_mb": peak_mb})
+        return answer
 
     return handler
 
 
-_services: list[Services] = []
+@cache
+def _logger() -> Any:
+    from aws_lambda_powertools import Logger
+
+    return Logger(service="rowcast")
 
 
+@cache
 def services() -> Services:
     """The services of this process, as its own environment names them."""
-    if not _services:
-        _services.append(Services(os.environ))
-    return _services[0]
+    return Services(os.environ)
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
@@ -239,9 +253,3 @@ def _aws_code(error: Exception) -> str:
         return ""
     code = response.get("Error", {}).get("Code", "")
     return f" ({getattr(error, 'operation_name', '')}: {code})"
-
-
-def _log(event: Mapping[str, Any], kind: str, text: str) -> None:
-    ids = {name: event[name] for name in ("sync", "run", "partition", "chunk") if name in event}
-    line = {"level": "ERROR", "service": "rowcast", "error": kind, "message": text, **ids}
-    sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
