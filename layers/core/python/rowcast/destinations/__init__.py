@@ -17,6 +17,8 @@ _MAX_CONNECTIONS = 50
 
 
 class SecretFields(Protocol):
+    def __hash__(self) -> int: ...
+
     def fields(self, ref: SecretRef) -> dict[str, str]: ...
 
 

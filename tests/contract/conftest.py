@@ -1,0 +1,186 @@
+"""The two sides of each contract: the in-memory fake, and the AWS adapter on moto behind the limits of AWS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import msgspec
+import pytest
+
+from rowcast import definition as definitions
+from rowcast import ports
+from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Trigger, Triggers
+from rowcast.models import Deployment, Notice
+from tests import fakes
+from tests.aws_limits import enforce
+
+REGION = "eu-west-1"
+TABLES = ("state", "changes", "debts")
+BUCKET = "rowcast-bucket"
+
+
+@dataclass
+class Stores:
+    """All stores of one deployment. `clients`: of AWS, by service; empty for the fakes."""
+
+    snapshots: ports.SnapshotStore
+    definitions: ports.DefinitionStore
+    state: ports.StateStore
+    changes: ports.ChangeStore
+    debts: ports.DebtStore
+    queue: ports.RetryQueue
+    calls: ports.CallStore
+    clock: fakes.FakeClock
+    clients: dict[str, Any] = field(default_factory=dict)
+
+    def deploy(self, definition: Definition) -> None:
+        """What `cdk deploy` does for a sync."""
+        if isinstance(self.definitions, fakes.FakeDefinitionStore):
+            self.definitions.deploy(definition)
+            return
+        key = f"assets/{definition.sync}.json"
+        self.clients["s3"].put_object(Bucket=BUCKET, Key=key, Body=definitions.encode(definition))
+        value = msgspec.json.encode(deployment(key)).decode()
+        self.clients["ssm"].put_parameter(Name=f"/stack/syncs/{definition.sync}", Value=value, Type="String")
+
+    def put_foreign_message(self) -> None:
+        """A body on the retry queue that is no notice."""
+        if isinstance(self.queue, fakes.FakeRetryQueue):
+            self.queue.put(None)
+        else:
+            self.clients["sqs"].send_message(QueueUrl=self.clients["queue_url"], MessageBody='{"hello": 1}')
+
+    def quarantined(self) -> list[Notice | None]:
+        if isinstance(self.queue, fakes.FakeRetryQueue):
+            return self.queue.quarantined
+        reply = self.clients["sqs"].receive_message(QueueUrl=self.clients["quarantine_url"], MaxNumberOfMessages=10)
+        return [notice_or_none(message["Body"]) for message in reply.get("Messages", [])]
+
+
+@pytest.fixture(params=["fake", "aws"])
+def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
+    with fake_stores() if request.param == "fake" else aws_stores() as made:
+        yield made
+
+
+@pytest.fixture
+def aws() -> Iterator[Stores]:
+    with aws_stores() as made:
+        yield made
+
+
+@contextmanager
+def fake_stores() -> Iterator[Stores]:
+    state = fakes.FakeStateStore()
+    yield Stores(
+        snapshots=fakes.FakeSnapshotStore(),
+        definitions=fakes.FakeDefinitionStore(),
+        state=state,
+        changes=fakes.FakeChangeStore(),
+        debts=fakes.FakeDebtStore(state),
+        queue=fakes.FakeRetryQueue(),
+        calls=fakes.FakeCallStore(),
+        clock=fakes.FakeClock(),
+    )
+
+
+@contextmanager
+def aws_stores() -> Iterator[Stores]:
+    from moto import mock_aws
+
+    with mock_aws():
+        yield build_aws_stores()
+
+
+def build_aws_stores() -> Stores:
+    from rowcast.stores import aws
+    from rowcast.stores.bodies import Bodies
+    from rowcast.stores.calls import S3Calls
+    from rowcast.stores.changes import DynamoChanges
+    from rowcast.stores.debts import DynamoDebts
+    from rowcast.stores.definitions import AwsDefinitions
+    from rowcast.stores.objects import Objects
+    from rowcast.stores.retry_queue import SqsRetryQueue
+    from rowcast.stores.snapshots import S3Snapshots
+    from rowcast.stores.state import DynamoState
+
+    clients: dict[str, Any] = {
+        service: enforce(_session().client(service, config=aws.control_config()))  # type: ignore[call-overload]
+        for service in ("s3", "dynamodb", "sqs", "ssm")
+    }
+    _make(clients)
+    clock = fakes.FakeClock()
+    objects = Objects(client=clients["s3"], bucket=BUCKET, clock=clock)
+    bodies = Bodies(objects=objects)
+    return Stores(
+        snapshots=S3Snapshots(objects=objects, clock=clock),
+        definitions=AwsDefinitions(ssm=clients["ssm"], objects=objects, prefix="/stack/syncs/"),
+        state=DynamoState(client=clients["dynamodb"], table="state", clock=clock),
+        changes=DynamoChanges(client=clients["dynamodb"], table="changes", bodies=bodies, clock=clock),
+        debts=DynamoDebts(
+            client=clients["dynamodb"], table="debts", state_table="state", bodies=bodies, clock=clock
+        ),
+        queue=SqsRetryQueue(
+            client=clients["sqs"],
+            queue_url=clients["queue_url"],
+            quarantine_url=clients["quarantine_url"],
+            clock=clock,
+        ),
+        calls=S3Calls(objects=objects),
+        clock=clock,
+        clients=clients,
+    )
+
+
+@cache
+def _session() -> Any:
+    """One for all tests: reading botocore's models is most of what a client costs."""
+    import boto3
+
+    return boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
+
+
+def _make(clients: dict[str, Any]) -> None:
+    clients["s3"].create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+    for table in TABLES:
+        clients["dynamodb"].create_table(
+            TableName=table,
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+    clients["queue_url"] = clients["sqs"].create_queue(QueueName="retry")["QueueUrl"]
+    clients["quarantine_url"] = clients["sqs"].create_queue(QueueName="quarantine")["QueueUrl"]
+
+
+def deployment(key: str) -> Deployment:
+    return Deployment(
+        definition_bucket=BUCKET,
+        definition_key=key,
+        delivery_role_arn="arn:aws:iam::123456789012:role/delivery",
+        retry_queue_url="https://queue",
+        snapshot_function="snapshot",
+        fan_out_function="publish",
+    )
+
+
+def notice_or_none(body: str) -> Notice | None:
+    try:
+        return msgspec.json.decode(body, type=Notice)
+    except msgspec.MsgspecError:
+        return None
+
+
+def definition(sync: str = "orders", query: str = "SELECT 1 AS id") -> Definition:
+    return Definition(
+        sync=sync,
+        source=FilesSource(name="shop", prefix="sources/shop/"),
+        query=query,
+        primary_key=("id",),
+        destination=EventBridgeDestination(),
+        triggers=Triggers(added=Trigger(bus="orders", source="shop", detail_type="Added")),
+    )
