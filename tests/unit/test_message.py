@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -145,3 +148,9 @@ def test_the_same_change_gives_the_same_bytes() -> None:
     template = '{"a": {% cycle "x", "y" %}, "i": {% increment n %}, "d": "{{ "now" | date: "%s" }}", "v": {{ row.v }}}'
     render = compile_message(definition(template=template), RUN)
     assert render(added(v=1)) == render(added(v=1)) == compile_message(definition(template=template), RUN)(added(v=1))
+
+
+def test_messages_without_a_template_do_not_import_liquid() -> None:
+    code = "import sys, rowcast.message as m; m.check_message(m.Message(column='a')); sys.exit('liquid' in sys.modules)"
+    path = os.pathsep.join(path for path in sys.path if path)
+    assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": path}, check=False).returncode == 0

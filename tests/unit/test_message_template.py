@@ -229,7 +229,9 @@ def test_templates_render_as_documented(template: str, value: Any, expected: str
     ("template", "line", "column", "message"),
     [
         ("{{ row.v", 1, 1, "expected '}}'"),
-        ("1\n{% if row.v %}", 2, 15, "endif"),
+        ("1\n{% if row.v %}\n1\n", 3, 2, "expected tag endif, found end of the template"),
+        ("1\n{{ row.v | }}\n1", 2, 4, "found end of expression"),
+        ("{% if row.v %}\n{% assign x %}\n{% endif %}", 2, 11, "expected '='"),
         ("{% if row.v %}{% else %}{% else %}{% endif %}", 1, 28, "endif"),
         ('{"a":\n  {{ row.v | upcas }}}', 2, 14, "did you mean `upcase`"),
         ("{% assign a = row.v | nope %}1", 1, 23, "unknown filter"),

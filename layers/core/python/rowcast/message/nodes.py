@@ -22,6 +22,7 @@ from liquid.environment import Environment
 from liquid.exceptions import LiquidError
 from liquid.expression import Expression
 from liquid.mode import Mode
+from liquid.token import Token
 
 from rowcast.message.filters import Filter, all_filters
 from rowcast.message.numbers import to_integer
@@ -167,6 +168,12 @@ class MessageEnvironment(Environment):
             del self.tags[name]
         self.checked_filters = all_filters(self.filters)
         self.filters = dict(self.checked_filters)
+
+    def error(self, exc: Any, msg: str | None = None, token: Token | None = None) -> None:
+        """Gives an error at the end of an expression the place of that expression."""
+        if isinstance(exc, LiquidError) and token and exc.token and exc.token.start_index < 0:
+            exc.token = token
+        super().error(exc, msg, token)
 
 
 @lru_cache(maxsize=1)

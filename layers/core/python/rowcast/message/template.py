@@ -113,13 +113,15 @@ def _refuse(message: str) -> bytes:
 
 def _syntax_problem(error: LiquidError, source: str) -> TemplateError:
     token = error.token
-    place = token.start_index if token and token.start_index >= 0 else len(source.rstrip())
+    at_end = token is None or token.start_index < 0
+    place = len(source.rstrip()) if token is None or at_end else token.start_index
     if isinstance(error, BlockNestingError):
         message = f"blocks are nested more than {MessageEnvironment.block_nesting_limit} deep"
     elif token and token.value in ("include", "render"):
         message = f"`{token.value}` is off: a message's template stands alone"
     else:
         message = str(error.message).replace("unexpected tag ", "unknown or misplaced tag ")
+        message = message.replace("end of expression", "end of the template") if at_end else message
     return TemplateError(message, *line_and_column(source, place))
 
 
