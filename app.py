@@ -2,37 +2,42 @@
 
 Context: `project` (the folder; else ROWCAST_PROJECT, else the current one), `stack` (the stack's name),
 `rowcast:platform` ("lambda", or "host" for an emulator on this machine), `rowcast:event_bus` (for announcements).
+It is the same app with and without the CDK's command line, whose part CDK_CONTEXT_JSON and CDK_OUTDIR can take.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "layers" / "core" / "python"))
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "layers" / "core" / "python"))
+os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 
-from aws_cdk import App, Validations
-from cdk_nag import AwsSolutionsChecks
+from aws_cdk import App, Validations  # noqa: E402 - jsii reads the environment when it is imported
+from cdk_nag import AwsSolutionsChecks  # noqa: E402
 
-import project
-from infra.stack import RowcastStack
+import project  # noqa: E402
+from infra.stack import RowcastStack  # noqa: E402
 
 
 def main() -> None:
-    app = App()
-    folder = Path(app.node.try_get_context("project") or os.environ.get("ROWCAST_PROJECT") or ".")
+    app = App(context=json.loads((ROOT / "cdk.json").read_text())["context"])
+    context = app.node.try_get_context
+    folder = Path(context("project") or os.environ.get("ROWCAST_PROJECT") or ".")
     try:
         loaded = project.load(folder.resolve())
     except project.ProjectInvalid as problems:
-        print(problems, file=sys.stderr)  # noqa: T201 - this is what the user came to read
+        sys.stderr.write(f"{problems}\n")
         sys.exit(2)
     RowcastStack(
         app,
-        app.node.try_get_context("stack") or "Rowcast",
+        context("stack") or "Rowcast",
         project=loaded,
-        platform=app.node.try_get_context("rowcast:platform") or "lambda",
-        event_bus=app.node.try_get_context("rowcast:event_bus") or "default",
+        platform=context("rowcast:platform") or "lambda",
+        event_bus=context("rowcast:event_bus") or "default",
     )
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()

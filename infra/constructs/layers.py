@@ -59,10 +59,10 @@ class Layers(Construct):
 
     def _bundled(self, construct_id: str, folder: str) -> lambda_.LayerVersion:
         requirements = ROOT / "layers" / folder / "requirements.txt"
-        digest = _digest(requirements, self._platform)
+        digest = digest_of(requirements, self._platform)
         wanted = Stack.of(self).bundling_required
-        bundle = _bundle(requirements, self._platform, digest) if wanted else requirements.parent
-        return self._layer(construct_id, lambda_.Code.from_asset(str(bundle), asset_hash=digest))
+        content = bundle(requirements, self._platform, digest) if wanted else requirements.parent
+        return self._layer(construct_id, lambda_.Code.from_asset(str(content), asset_hash=digest))
 
     def _layer(self, construct_id: str, code: lambda_.Code) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(
@@ -77,7 +77,7 @@ def handlers_code() -> lambda_.Code:
     )
 
 
-def _digest(requirements: Path, platform: Platform) -> str:
+def digest_of(requirements: Path, platform: Platform) -> str:
     target = " ".join(_LAMBDA_TARGET) if platform == "lambda" else _host()
     parts = (_RECIPE, target, " ".join(_UNUSED), requirements.read_text())
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -87,27 +87,27 @@ def _host() -> str:
     return f"{machine.system()} {machine.machine()} {sys.implementation.cache_tag}"
 
 
-def _bundle(requirements: Path, platform: Platform, digest: str) -> Path:
+def bundle(requirements: Path, platform: Platform, digest: str) -> Path:
     """Answers the bundle's folder. Renamed into place when complete, so that two synths at once do no harm."""
     cache = Path(os.environ.get("ROWCAST_BUNDLES", ROOT / ".cache" / "layers"))
-    bundle = cache / digest
-    if bundle.is_dir():
-        return bundle
+    finished = cache / digest
+    if finished.is_dir():
+        return finished
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as work:
         made = Path(work) / "bundle"
-        _install(requirements, platform, made / "python")
+        install(requirements, platform, made / "python")
         for unused in _UNUSED:
             shutil.rmtree(made / "python" / unused, ignore_errors=True)
         try:
-            made.rename(bundle)
+            made.rename(finished)
         except OSError:
-            if not bundle.is_dir():
+            if not finished.is_dir():
                 raise
-    return bundle
+    return finished
 
 
-def _install(requirements: Path, platform: Platform, target: Path) -> None:
+def install(requirements: Path, platform: Platform, target: Path) -> None:
     options = _LAMBDA_TARGET if platform == "lambda" else ("--python", sys.executable, "--only-binary", ":all:")
     command = [_uv(), "pip", "install", "--quiet", "--target", str(target), "--no-compile-bytecode", "--require-hashes"]
     done = subprocess.run(  # noqa: S603 - a fixed command

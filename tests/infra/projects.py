@@ -1,0 +1,92 @@
+"""A project in code: two destinations, two kinds of source, one sync that only people start."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from project.model import Project, Schedule, Sync
+from rowcast.definition import (
+    Account,
+    Definition,
+    Destination,
+    EventBridgeDestination,
+    FilesSource,
+    LambdaDestination,
+    PostgresSource,
+    SecretRef,
+    Source,
+    Trigger,
+    Triggers,
+)
+
+SHOP = FilesSource(name="shop", prefix="sources/shop/")
+LAKE = FilesSource(name="lake", bucket="company-lake", prefix="exports/")
+WAREHOUSE = PostgresSource(
+    name="warehouse", host="db.internal", database="dwh", user="rowcast", password=SecretRef(name="rowcast/warehouse")
+)
+OFTEN = Schedule(expression="rate(15 minutes)")
+DAILY = Schedule(expression="cron(0 7 * * ? *)", timezone="Europe/Berlin")
+PARTNER = "arn:aws:iam::222233334444:role/partner"
+
+
+def project() -> Project:
+    syncs = (
+        sync(
+            "new-orders",
+            SHOP,
+            EventBridgeDestination(),
+            buses(added="orders", removed="audit"),
+            schedule=OFTEN,
+        ),
+        sync("welcome", WAREHOUSE, LambdaDestination(function="welcome:live"), schedule=DAILY),
+        sync("manual-prices", LAKE, EventBridgeDestination(region="eu-west-1"), buses(changed="prices")),
+        sync(
+            "partner-orders",
+            SHOP,
+            EventBridgeDestination(account=Account(role_arn=PARTNER, external_id="rowcast")),
+            buses(added="orders"),
+        ),
+        sync(
+            "keyed",
+            WAREHOUSE,
+            LambdaDestination(function="keyed", account=Account(access_key_secret=SecretRef(name="rowcast/keys"))),
+        ),
+    )
+    return Project(
+        root=Path("/project"),
+        name="project",
+        sources={source.name: source for source in (SHOP, LAKE, WAREHOUSE)},
+        syncs={one.name: one for one in syncs},
+        alerts={},
+        functions=(),
+        folders={},
+        secrets=(),
+    )
+
+
+def sync(
+    name: str,
+    source: Source,
+    destination: Destination,
+    triggers: Triggers | None = None,
+    *,
+    schedule: Schedule | None = None,
+) -> Sync:
+    definition = Definition(
+        sync=name,
+        source=source,
+        query="SELECT * FROM orders",
+        primary_key=("order_id",),
+        destination=destination,
+        triggers=triggers or Triggers(added=Trigger(), changed=Trigger(columns=("email",))),
+    )
+    return Sync(name=name, file=f"syncs/{name}.yaml", definition=definition, schedule=schedule or Schedule(), alerts=())
+
+
+def buses(**by_operation: str) -> Triggers:
+    return Triggers(
+        **{
+            operation: Trigger(bus=bus, source="com.shop.orders", detail_type=f"Order {operation}")
+            for operation, bus in by_operation.items()
+        }
+    )

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.infra.projects import PARTNER, project
+from tests.infra.template import Template, flat, listed
+
+LOG = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+STATE_READ = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:ConditionCheckItem"}
+STATE_WRITE = STATE_READ | {"dynamodb:PutItem", "dynamodb:UpdateItem"}
+READ = STATE_READ - {"dynamodb:ConditionCheckItem"}
+GET, PUT, DELETE = {"s3:GetObject"}, {"s3:PutObject"}, {"s3:DeleteObject"}
+LIST = {"s3:ListBucket"}
+
+BUCKET = "<StorageBucket.Arn>"
+STATE, CHANGES, DEBTS = "<StorageState.Arn>", "<StorageChanges.Arn>", "<StorageDebts.Arn>"
+PARAMETERS = "arn:<AWS::Partition>:ssm:<AWS::Region>:<AWS::AccountId>:parameter/Rowcast/syncs/*"
+ROLES = "arn:<AWS::Partition>:iam::<AWS::AccountId>:role/rowcast/Rowcast/"
+ASSETS = "arn:<AWS::Partition>:s3:::cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>/*.json"
+HERE = "<AWS::Region>:<AWS::AccountId>"
+SECRET = f"arn:<AWS::Partition>:secretsmanager:{HERE}:secret:"
+
+RIGHTS: dict[str, dict[str, set[str]]] = {
+    "FunctionsOpenRole": {
+        PARAMETERS: {"ssm:GetParameter"},
+        ASSETS: GET,
+        f"{BUCKET}/definitions/*": GET | PUT,
+        f"{BUCKET}/snapshots/*": GET | PUT | DELETE,
+        f"{BUCKET}/work/*": GET | PUT | DELETE,
+        BUCKET: LIST,
+        STATE: STATE_WRITE,
+        CHANGES: READ,
+        DEBTS: READ,
+        "<StorageQuarantine.Arn>": {"sqs:SendMessage"},
+        f"{ROLES}*/*": {"sts:AssumeRole"},
+        f"arn:<AWS::Partition>:states:{HERE}:execution:<WorkflowStateMachine.Name>:*": {"states:DescribeExecution"},
+    },
+    "FunctionsSnapshotshopRole": {
+        f"{BUCKET}/definitions/*": GET,
+        f"{BUCKET}/snapshots/*": GET | PUT | DELETE,
+        f"{BUCKET}/work/*": GET | PUT | DELETE,
+        f"{BUCKET}/sources/shop/*": GET,
+        BUCKET: LIST,
+        STATE: STATE_WRITE,
+        DEBTS: READ,
+    },
+    "FunctionsSnapshotlakeRole": {
+        f"{BUCKET}/definitions/*": GET,
+        f"{BUCKET}/snapshots/*": GET | PUT | DELETE,
+        f"{BUCKET}/work/*": GET | PUT | DELETE,
+        BUCKET: LIST,
+        "arn:<AWS::Partition>:s3:::company-lake/exports/*": GET,
+        "arn:<AWS::Partition>:s3:::company-lake": LIST,
+        STATE: STATE_WRITE,
+        DEBTS: READ,
+    },
+    "FunctionsSnapshotwarehouseRole": {
+        f"{BUCKET}/definitions/*": GET,
+        f"{BUCKET}/snapshots/*": GET | PUT | DELETE,
+        f"{BUCKET}/work/*": GET | PUT | DELETE,
+        BUCKET: LIST,
+        f"arn:<AWS::Partition>:secretsmanager:{HERE}:secret:rowcast/warehouse-??????": {
+            "secretsmanager:GetSecretValue"
+        },
+        f"arn:<AWS::Partition>:kms:{HERE}:key/*": {"kms:Decrypt"},
+        STATE: STATE_WRITE,
+        DEBTS: READ,
+    },
+    "FunctionsDiffRole": {
+        f"{BUCKET}/definitions/*": GET,
+        f"{BUCKET}/snapshots/*": GET,
+        BUCKET: LIST,
+        STATE: READ,
+        DEBTS: READ,
+        CHANGES: READ | {"dynamodb:PutItem"},
+    },
+    "FunctionsSealRole": {
+        f"{BUCKET}/definitions/*": GET,
+        f"{BUCKET}/snapshots/*": GET | PUT | DELETE,
+        f"{BUCKET}/work/*": GET | PUT | DELETE,
+        BUCKET: LIST,
+        STATE: STATE_WRITE,
+        CHANGES: READ,
+        DEBTS: READ,
+    },
+    **{
+        f"Functions{function}Role": {
+            PARAMETERS: {"ssm:GetParameter"},
+            f"{BUCKET}/definitions/*": GET,
+            f"{BUCKET}/calls/*": PUT,
+            BUCKET: LIST,
+            STATE: STATE_READ | {"dynamodb:UpdateItem"},
+            CHANGES: READ | {"dynamodb:UpdateItem"},
+            f"{ROLES}{kind}/*": {"sts:AssumeRole"},
+        }
+        for function, kind in (("Publish", "eventbridge"), ("Invoke", "lambda"))
+    },
+    "FunctionsCommitRole": {
+        PARAMETERS: {"ssm:GetParameter"},
+        f"{BUCKET}/definitions/*": GET,
+        f"{BUCKET}/snapshots/*": GET | DELETE,
+        BUCKET: LIST,
+        STATE: STATE_WRITE,
+        CHANGES: READ | {"dynamodb:UpdateItem"},
+        DEBTS: READ | {"dynamodb:PutItem", "dynamodb:DeleteItem"},
+    },
+    "FunctionsFailRole": {
+        f"{BUCKET}/snapshots/*": GET | DELETE,
+        f"{BUCKET}/work/*": GET | DELETE,
+        BUCKET: LIST,
+        STATE: STATE_WRITE,
+        CHANGES: READ,
+    },
+}
+
+BUS = "arn:<AWS::Partition>:events:{region}:<AWS::AccountId>:event-bus/{name}"
+SEND = ("events:PutEvents", "events:DescribeEventBus")
+CALL = ("lambda:InvokeFunction", "lambda:GetFunctionConfiguration")
+TARGETS: dict[str, dict[str, tuple[str, ...]]] = {
+    "new-orders": {BUS.format(region="<AWS::Region>", name=name): SEND for name in ("orders", "audit")},
+    "manual-prices": {BUS.format(region="eu-west-1", name="prices"): SEND},
+    "welcome": {f"arn:<AWS::Partition>:lambda:{HERE}:function:welcome:live": CALL},
+    "partner-orders": {PARTNER: ("sts:AssumeRole",)},
+    "keyed": {
+        f"{SECRET}rowcast/keys-??????": ("secretsmanager:GetSecretValue",),
+        f"arn:<AWS::Partition>:kms:{HERE}:key/*": ("kms:Decrypt",),
+    },
+}
+
+
+def by_resource(allowed: dict[str, set[str]]) -> dict[str, set[str]]:
+    turned: dict[str, set[str]] = {}
+    for action, resources in allowed.items():
+        for resource in resources:
+            turned.setdefault(resource, set()).add(action)
+    return turned
+
+
+@pytest.mark.parametrize("role", RIGHTS)
+def test_a_function_may_do_exactly_this(template: Template, role: str) -> None:
+    allowed = template.allowed(template.role(role))
+    rights = {action: resources for action, resources in allowed.items() if action not in LOG}
+    assert by_resource(rights) == RIGHTS[role]
+
+
+def test_every_function_s_role_is_in_the_table(template: Template) -> None:
+    roles = {re.sub(r"[0-9A-F]{8}$", "", name) for name in template.of_type("AWS::IAM::Role") if "Functions" in name}
+    assert roles == {f"Rowcast{role}" for role in RIGHTS}
+
+
+@pytest.mark.parametrize("sync", TARGETS)
+def test_a_delivery_role_names_only_its_sync_s_targets(template: Template, sync: str) -> None:
+    role = template.role(f"Sync{sync.replace('-', '')}DeliveryRole")
+    assert by_resource(template.allowed(role)) == {
+        resource: set(actions) for resource, actions in TARGETS[sync].items()
+    }
+
+
+def test_every_sync_is_in_the_table_of_targets() -> None:
+    assert set(TARGETS) == set(project().syncs)
+
+
+@pytest.mark.parametrize(
+    ("sync", "sender", "path"),
+    [("new-orders", "Publish", "/rowcast/Rowcast/eventbridge/"), ("welcome", "Invoke", "/rowcast/Rowcast/lambda/")],
+)
+def test_only_open_and_the_sending_function_assume_a_delivery_role(
+    template: Template, sync: str, sender: str, path: str
+) -> None:
+    properties = template.resources[template.role(f"Sync{sync.replace('-', '')}DeliveryRole")]["Properties"]
+    trusted = {
+        flat(arn)
+        for statement in properties["AssumeRolePolicyDocument"]["Statement"]
+        for arn in listed(statement["Principal"]["AWS"])
+    }
+    assert trusted == {"<FunctionsOpenRole.Arn>", f"<Functions{sender}Role.Arn>"}
+    assert properties["Path"] == path
+
+
+def test_a_retry_queue_is_drained_by_open_and_filled_by_commit_alone(template: Template) -> None:
+    policy = template.named("AWS::SQS::QueuePolicy", "Syncneworders")["Properties"]["PolicyDocument"]
+    allowed = {
+        flat(one["Principal"]["AWS"]): set(listed(one["Action"]))
+        for one in policy["Statement"]
+        if one["Effect"] == "Allow"
+    }
+    assert allowed == {
+        "<FunctionsOpenRole.Arn>": {"sqs:ReceiveMessage", "sqs:DeleteMessage"},
+        "<FunctionsCommitRole.Arn>": {"sqs:SendMessage"},
+    }
+
+
+def test_the_scheduler_may_start_the_state_machine_and_report_what_it_could_not(template: Template) -> None:
+    assert by_resource(template.allowed(template.role("SchedulesRole"))) == {
+        "<WorkflowStateMachine>": {"states:StartExecution"},
+        "<StorageUndeliveredSchedules.Arn>": {"sqs:SendMessage"},
+    }
+
+
+def test_the_state_machine_invokes_its_own_functions_alone(template: Template) -> None:
+    functions = {flat({"Fn::GetAtt": [name, "Arn"]}) for name in template.of_type("AWS::Lambda::Function")}
+    assert template.allowed(template.role("WorkflowRole"))["lambda:InvokeFunction"] == functions
+
+
+def test_a_key_decrypts_only_through_the_secret_s_service_and_for_that_secret(template: Template) -> None:
+    statements = template.statements(template.role("FunctionsSnapshotwarehouseRole"))
+    (conditions,) = [one["Condition"] for one in statements if one["Action"] == "kms:Decrypt"]
+    assert flat(conditions["StringEquals"]["kms:ViaService"]) == "secretsmanager.<AWS::Region>.amazonaws.com"
+    assert flat(conditions["StringLike"]["kms:EncryptionContext:SecretARN"]).endswith("secret:rowcast/warehouse-??????")
+
+
+def test_no_role_may_do_everything_with_anything(template: Template) -> None:
+    for role in template.of_type("AWS::IAM::Role"):
+        allowed = template.allowed(role)
+        assert not [action for action in allowed if "*" in action]
+        anywhere = {action for action, resources in allowed.items() if "*" in resources}
+        assert {action.partition(":")[0] for action in anywhere} <= {"xray", "logs"}

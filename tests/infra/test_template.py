@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import msgspec
+
+from rowcast import definition
+from rowcast.models import Deployment
+from tests.infra.conftest import synth
+from tests.infra.projects import SHOP, buses, project, sync
+from tests.infra.template import Template, flat
+
+SNAPSHOT = Path(__file__).parent / "template.snapshot.json"
+HOLDS_DATA = {
+    "AWS::S3::Bucket": {"RowcastStorageBucket7179F6CA"},
+    "AWS::DynamoDB::Table": {
+        "RowcastStorageState0272C2B3",
+        "RowcastStorageChanges8388A598",
+        "RowcastStorageDebts093598BF",
+    },
+}
+POLICY_LIMIT, RESOURCE_LIMIT = 10_240, 500
+
+
+def test_the_template_is_the_one_that_was_reviewed(template: Template) -> None:
+    """Run with ROWCAST_UPDATE_SNAPSHOT=1 to accept a change, and read its diff."""
+    made = json.dumps(template.masked(), indent=1, sort_keys=True) + "\n"
+    if os.environ.get("ROWCAST_UPDATE_SNAPSHOT"):
+        SNAPSHOT.write_text(made)
+    assert made == SNAPSHOT.read_text()
+
+
+def test_cdk_nag_finds_nothing_that_is_not_acknowledged(template: Template) -> None:
+    reports = json.loads((template.folder / "validation-report.json").read_text())["pluginReports"]
+    assert {report["pluginName"]: report["conclusion"] for report in reports}["AwsSolutions"] == "success"
+
+
+def test_what_holds_data_keeps_its_logical_id_and_outlives_the_stack(template: Template) -> None:
+    for kind, names in HOLDS_DATA.items():
+        resources = template.of_type(kind)
+        assert set(resources) == names
+        for resource in resources.values():
+            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_tables_are_recoverable_and_protected_and_only_changes_expire(template: Template) -> None:
+    for name, table in template.of_type("AWS::DynamoDB::Table").items():
+        properties = table["Properties"]
+        assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+        assert properties["DeletionProtectionEnabled"]
+        assert properties["SSESpecification"]["SSEEnabled"]
+        assert [key["AttributeName"] for key in properties["KeySchema"]] == ["pk", "sk"]
+        expires = properties.get("TimeToLiveSpecification", {}).get("AttributeName")
+        assert expires == ("expires_at" if "Changes" in name else None)
+
+
+def test_queues_topic_and_bucket_refuse_plain_http(template: Template) -> None:
+    policies = {
+        "AWS::SQS::Queue": ("AWS::SQS::QueuePolicy", "Queues"),
+        "AWS::SNS::Topic": ("AWS::SNS::TopicPolicy", "Topics"),
+    }
+    for kind, (policy_kind, field) in policies.items():
+        guarded = {
+            target["Ref"]
+            for policy in template.of_type(policy_kind).values()
+            if _refuses_plain_http(policy["Properties"]["PolicyDocument"])
+            for target in policy["Properties"][field]
+        }
+        assert guarded == set(template.of_type(kind))
+    assert _refuses_plain_http(template.named("AWS::S3::BucketPolicy", "Bucket")["Properties"]["PolicyDocument"])
+
+
+def _refuses_plain_http(document: dict[str, list[dict[str, object]]]) -> bool:
+    plain = {"Bool": {"aws:SecureTransport": "false"}}
+    return any(one["Effect"] == "Deny" and one.get("Condition") == plain for one in document["Statement"])
+
+
+def test_functions_are_arm64_python_with_their_own_log_group_role_and_traces(template: Template) -> None:
+    functions = template.of_type("AWS::Lambda::Function")
+    assert len(functions) == 7 + 3, "one per state, and one snapshot function per source in use"
+    for function in functions.values():
+        properties = function["Properties"]
+        assert properties["Architectures"] == ["arm64"]
+        assert properties["Runtime"] == "python3.13"
+        assert properties["TracingConfig"] == {"Mode": "Active"}
+    for field in ("Role", "LoggingConfig"):
+        assert len({json.dumps(one["Properties"][field]) for one in functions.values()}) == len(functions)
+    assert all(one["Properties"]["RetentionInDays"] == 30 for one in template.of_type("AWS::Logs::LogGroup").values())
+
+
+def test_only_functions_that_use_a_driver_or_the_engine_carry_it(template: Template) -> None:
+    layers = {
+        name: {flat(layer).strip("<>").removeprefix("Layers") for layer in function["Properties"]["Layers"]}
+        for name, function in template.of_type("AWS::Lambda::Function").items()
+    }
+    common = {"Code", "Dependencies"}
+    for name, carried in layers.items():
+        expected = common | ({"Engine"} if "Snapshot" in name or "FunctionsDiff" in name else set())
+        expected |= {"Postgres"} if "Snapshotwarehouse" in name else set()
+        assert carried == expected, name
+
+
+def test_for_an_emulator_only_asset_hashes_differ(template: Template, host_template: Template) -> None:
+    assert host_template.masked() == template.masked()
+    assert host_template.body != template.body
+
+
+def test_a_sync_s_parameter_says_where_it_is_deployed(template: Template) -> None:
+    parameters = {
+        one["Properties"]["Name"]: one["Properties"]["Value"]
+        for one in template.of_type("AWS::SSM::Parameter").values()
+    }
+    assert set(parameters) == {f"/Rowcast/syncs/{name}" for name in project().syncs}
+    deployment = msgspec.json.decode(flat(parameters["/Rowcast/syncs/welcome"]), type=Deployment)
+    assert deployment.snapshot_function == "<FunctionsSnapshotwarehouseFunction.Arn>"
+    assert deployment.fan_out_function == "<FunctionsInvokeFunction.Arn>"
+    assert deployment.delivery_role_arn == "<SyncwelcomeDeliveryRole.Arn>"
+    assert deployment.retry_queue_url == "<SyncwelcomeRetryQueue>"
+
+
+def test_the_definition_asset_is_the_sync_s_definition(template: Template) -> None:
+    for name, one in project().syncs.items():
+        parameter = template.named("AWS::SSM::Parameter", f"Sync{name.replace('-', '')}")
+        key = msgspec.json.decode(flat(parameter["Properties"]["Value"]), type=Deployment).definition_key
+        assert key.endswith(".json")
+        assert definition.decode((template.folder / f"asset.{key}").read_bytes()) == one.definition
+
+
+def test_a_schedule_starts_its_sync_with_the_scheduled_time(template: Template) -> None:
+    schedule = template.named("AWS::Scheduler::Schedule", "Syncneworders")["Properties"]
+    assert schedule["ScheduleExpression"] == "rate(15 minutes)"
+    assert json.loads(schedule["Target"]["Input"]) == {
+        "sync": "new-orders",
+        "scheduled_at": "<aws.scheduler.scheduled-time>",
+    }
+    assert flat(schedule["Target"]["Arn"]) == "<WorkflowStateMachine>"
+    assert flat(schedule["Target"]["DeadLetterConfig"]["Arn"]) == "<StorageUndeliveredSchedules.Arn>"
+
+
+def test_a_schedule_follows_its_time_zone(template: Template) -> None:
+    schedule = template.named("AWS::Scheduler::Schedule", "Syncwelcome")["Properties"]
+    assert schedule["ScheduleExpression"] == "cron(0 7 * * ? *)"
+    assert schedule["ScheduleExpressionTimezone"] == "Europe/Berlin"
+
+
+def test_a_manual_sync_has_no_schedule(template: Template) -> None:
+    assert not [name for name in template.of_type("AWS::Scheduler::Schedule") if "manualprices" in name]
+
+
+def test_alarms_watch_runs_debts_and_schedules_and_speak_through_the_topic(template: Template) -> None:
+    alarms = {flat_name(name): one["Properties"] for name, one in template.of_type("AWS::CloudWatch::Alarm").items()}
+    debts = {f"OldDebts{name.replace('-', '')}" for name in project().syncs}
+    assert set(alarms) == {"RunFailed", "RunTimedOut", "RunAborted", "ScheduleNotDelivered"} | debts
+    assert {alarm["MetricName"] for alarm in alarms.values()} == {
+        "ExecutionsFailed",
+        "ExecutionsTimedOut",
+        "ExecutionsAborted",
+        "ApproximateAgeOfOldestMessage",
+        "ApproximateNumberOfMessagesVisible",
+    }
+    assert {flat(action) for alarm in alarms.values() for action in alarm["AlarmActions"]} == {"<AlarmsTopic>"}
+
+
+def flat_name(logical_id: str) -> str:
+    return flat({"Ref": logical_id}).strip("<>").removeprefix("Alarms")
+
+
+def test_the_state_machine_logs_no_data(template: Template) -> None:
+    logging = template.named("AWS::StepFunctions::StateMachine", "")["Properties"]["LoggingConfiguration"]
+    assert (logging["IncludeExecutionData"], logging["Level"]) == (False, "ERROR")
+
+
+def test_sixty_syncs_fit_one_stack_and_no_role_grows_with_them(tmp_path: Path) -> None:
+    many = {
+        name: sync(name, SHOP, definition.EventBridgeDestination(), buses(added=name))
+        for name in (f"sync-number-{number:02}" for number in range(60))
+    }
+    template = synth(tmp_path, of=dataclasses.replace(project(), syncs=many))
+    assert len(template.resources) < RESOURCE_LIMIT
+    for policy in template.of_type("AWS::IAM::Policy").values():
+        assert len(flat(json.dumps(policy["Properties"]["PolicyDocument"]))) < POLICY_LIMIT

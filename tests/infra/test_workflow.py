@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.constructs.workflow import DEFINITION
+from tests.infra.template import Template
+
+State = dict[str, Any]
+POINTERS = {"sync", "run", "token", "partition", "chunk", "scheduled_at", "execution", "error"}
+PAYLOADS = {
+    "Open": {"sync", "scheduled_at", "execution"},
+    "Snapshot": {"sync", "run", "token"},
+    "DiffPartition": {"sync", "run", "token", "partition"},
+    "Seal": {"sync", "run", "token"},
+    "SendChunk": {"sync", "run", "token", "chunk"},
+    "Commit": {"sync", "run", "token"},
+    "Fail": {"sync", "scheduled_at", "execution", "error"},
+}
+
+
+@pytest.fixture(scope="module")
+def machine() -> State:
+    loaded: State = json.loads(DEFINITION.read_text())
+    return loaded
+
+
+def processors(machine: State) -> Iterator[State]:
+    """The machine, and the machines inside its maps."""
+    yield machine
+    for state in machine["States"].values():
+        if "ItemProcessor" in state:
+            yield from processors(state["ItemProcessor"])
+
+
+def states(machine: State) -> Iterator[tuple[str, State]]:
+    for processor in processors(machine):
+        yield from processor["States"].items()
+
+
+def successors(state: State) -> Iterator[str]:
+    for field in ("Next", "Default"):
+        if field in state:
+            yield state[field]
+    for branch in (*state.get("Choices", []), *state.get("Catch", [])):
+        yield branch["Next"]
+
+
+def tasks(machine: State) -> dict[str, State]:
+    return {name: state for name, state in states(machine) if state["Type"] == "Task"}
+
+
+def lambdas(machine: State) -> dict[str, State]:
+    return {name: one for name, one in tasks(machine).items() if one["Resource"].endswith(":lambda:invoke")}
+
+
+def test_every_transition_leads_to_a_state_and_every_state_is_reached(machine: State) -> None:
+    for processor in processors(machine):
+        reached, ahead = set(), [processor["StartAt"]]
+        while ahead:
+            name = ahead.pop()
+            if name not in reached:
+                reached.add(name)
+                ahead += successors(processor["States"][name])
+        assert reached == set(processor["States"])
+
+
+def test_every_failure_is_caught_and_ends_in_an_announcement(machine: State) -> None:
+    for name, state in machine["States"].items():
+        if state["Type"] in ("Task", "Map"):
+            assert [catch["ErrorEquals"] for catch in state["Catch"]] == [["States.ALL"]], name
+    caught = {state["Catch"][0]["Next"] for state in machine["States"].values() if "Catch" in state}
+    assert caught == {"Fail", "FailedUnrecorded", "HowItEnded"}
+    assert machine["States"]["Fail"]["Next"] == "Failed"
+    assert machine["States"]["Failed"]["Next"] == machine["States"]["FailedUnrecorded"]["Next"] == "Announce"
+
+
+def test_a_chunk_whose_worker_keeps_failing_is_left_to_commit(machine: State) -> None:
+    send = machine["States"]["FanOut"]["ItemProcessor"]["States"]["SendChunk"]
+    assert send["Catch"] == [{"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": "LeftToCommit"}]
+
+
+def test_a_partition_that_cannot_be_diffed_fails_the_run(machine: State) -> None:
+    diff = machine["States"]["Diff"]
+    assert "Catch" not in diff["ItemProcessor"]["States"]["DiffPartition"]
+    assert not {"ToleratedFailureCount", "ToleratedFailurePercentage"} & set(diff)
+
+
+def test_handlers_get_pointers_and_nothing_else(machine: State) -> None:
+    payloads = {name: set(one["Parameters"]["Payload"]) for name, one in lambdas(machine).items()}
+    assert payloads == {name: {f"{field}.$" for field in fields} for name, fields in PAYLOADS.items()}
+    assert set().union(*PAYLOADS.values()) == POINTERS
+
+
+def test_every_call_of_a_function_is_repeated_with_jitter_when_the_service_fails(machine: State) -> None:
+    for state in lambdas(machine).values():
+        assert "Lambda.TooManyRequestsException" in state["Retry"][0]["ErrorEquals"]
+        assert all(retry["JitterStrategy"] == "FULL" for retry in state["Retry"])
+
+
+def test_every_task_and_the_whole_run_have_a_time_limit(machine: State) -> None:
+    assert all(0 < state["TimeoutSeconds"] <= 960 for state in tasks(machine).values())
+    assert machine["TimeoutSeconds"] <= 2 * 24 * 3600
+
+
+def test_maps_are_bounded_read_their_items_from_s3_and_keep_no_result(machine: State) -> None:
+    for name in ("Diff", "FanOut"):
+        state = machine["States"][name]
+        assert {"MaxConcurrency", "MaxConcurrencyPath"} & set(state)
+        assert state["ItemReader"]["Resource"] == "arn:aws:states:::s3:getObject"
+        assert state["ResultPath"] is None
+        assert state["ResultWriter"]["Parameters"]["Prefix"] == "maps/"
+        assert state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
+        last = [one for one in state["ItemProcessor"]["States"].values() if one.get("End")]
+        assert last
+        assert all(one["Result"] == {} for one in last)
+
+
+def test_every_placeholder_is_filled_in(machine: State, template: Template) -> None:
+    filled = template.named("AWS::StepFunctions::StateMachine", "")["Properties"]["DefinitionSubstitutions"]
+    wanted = {text.partition("}")[0] for text in DEFINITION.read_text().split("${")[1:]}
+    assert set(filled) == wanted
+
+
+def test_the_deployed_definition_is_the_file(machine: State, template: Template) -> None:
+    deployed = template.named("AWS::StepFunctions::StateMachine", "")["Properties"]["DefinitionString"]
+    assert json.loads(deployed) == machine
+
+
+def test_the_linter_of_state_machines_finds_nothing(linter: Path) -> None:
+    done = subprocess.run(
+        [linter, "--json-path", str(DEFINITION)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_linter_of_state_machines_finds_a_fault(linter: Path, tmp_path: Path, machine: State) -> None:
+    broken = tmp_path / "broken.asl.json"
+    broken.write_text(json.dumps({**machine, "StartAt": "Nowhere"}))
+    done = subprocess.run([linter, "--json-path", str(broken)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
