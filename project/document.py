@@ -113,8 +113,7 @@ def read(root: Path, file: str) -> Document:
         document.value = _Builder(document).build(node, ()) if node is not None else None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        text = ", ".join(part for part in (error.context, error.problem) if part)
-        document.report((), f"not valid YAML: {text}", line=mark.line + 1 if mark else None)
+        document.report((), f"not valid YAML: {_fault(error)}", line=mark.line + 1 if mark else None)
     except yaml.YAMLError:
         document.report((), "not valid YAML: it holds a character that YAML does not allow")
     except UnicodeDecodeError:
@@ -126,6 +125,13 @@ def read(root: Path, file: str) -> Document:
     if not document.problems and document.value is None:
         document.report((), "the file is empty", line=1)
     return document
+
+
+def _fault(error: yaml.MarkedYAMLError) -> str:
+    """PyYAML's own words, but for those that repeat a value."""
+    if "undefined alias" in (error.problem or ""):
+        return "an alias (*) of nothing; text that begins with * needs quotes"
+    return ", ".join(part for part in (error.context, error.problem) if part)
 
 
 class _Builder:
@@ -191,8 +197,6 @@ class _Builder:
                 self.document.report(where, f"not of the kind that its tag !!{kind} says")
                 return None
         if kind not in ("str", "merge"):
-            self.document.report(
-                where, f"the tag {node.tag.replace(_TAG, '!!')} has no meaning here", expected="a plain value"
-            )
+            self.document.report(where, "a tag (!) has no meaning here", expected="text that begins with ! in quotes")
         self.document.texts[where] = node.start_mark.line + (2 if node.style in ("|", ">") else 1)
         return text

@@ -19,21 +19,27 @@ LONGEST_BACKOFF = 300.0
 
 @dataclass(frozen=True)
 class Known:
-    """What the sync files may refer to, also where rowcast.yaml itself has mistakes. `sources`: name to type."""
+    """What the sync files may refer to, also where rowcast.yaml itself has mistakes.
+
+    `sources`: name to type. None: rowcast.yaml is so wrong that nobody can tell.
+    """
 
     root: Path
-    sources: dict[str, str]
-    alerts: frozenset[str]
+    sources: dict[str, str] | None
+    alerts: frozenset[str] | None
 
 
 def known(root: Path, document: Document) -> Known:
-    sources: dict[str, Any] = document.get(dict, "sources") or {}
-    types = {name: document.get(str, "sources", name, "type") or "" for name in sources}
-    return Known(root, types, frozenset(document.get(dict, "alerts") or {}))
+    if not isinstance(document.value, dict):
+        return Known(root, None, None)
+    sources = document.get(dict, "sources")
+    types = sources and {name: document.get(str, "sources", name, "type") or "" for name in sources}
+    alerts: dict[str, Any] | None = document.get(dict, "alerts") if document.value.get("alerts") else {}
+    return Known(root, types, alerts if alerts is None else frozenset(alerts))
 
 
 def check_project(document: Document, names: Known) -> None:
-    for name, kind in names.sources.items():
+    for name, kind in (names.sources or {}).items():
         if kind == "files":
             _check_folder(document, names.root, ("sources", name, "path"))
         elif kind == "postgres":
@@ -64,9 +70,10 @@ def check_sync(document: Document, names: Known) -> None:
 
 def _check_common(document: Document, names: Known, at: Where) -> None:
     """What a sync and the defaults share."""
-    for index, channel in enumerate(document.get(list, *at, "alerts") or ()):
+    for index in range(len(document.get(list, *at, "alerts") or ())):
         where = (*at, "alerts", index)
-        if document.get(str, *where) and channel not in names.alerts:
+        channel = document.get(str, *where)
+        if names.alerts is not None and channel is not None and channel not in names.alerts:
             document.report(
                 where,
                 f"there is no alert channel {channel} in rowcast.yaml",
@@ -135,7 +142,7 @@ def _check_certificate(document: Document, root: Path, where: Where) -> None:
 
 def _check_source(document: Document, names: Known) -> None:
     source = document.get(str, "model", "source")
-    if source is not None and source not in names.sources:
+    if source is not None and names.sources is not None and source not in names.sources:
         document.report(
             ("model", "source"),
             f"there is no source {source} in rowcast.yaml",
@@ -170,7 +177,7 @@ def _check_query(document: Document, names: Known) -> None:
         except (UnicodeDecodeError, OSError):
             document.report(where, f"{name} is not text in UTF-8")
             return
-    kind = names.sources.get(document.get(str, "model", "source") or "") or "postgres"
+    kind = (names.sources or {}).get(document.get(str, "model", "source") or "") or "files"
     if text is None or kind not in ("files", "postgres"):
         return
     if found := query.fault(text, kind):

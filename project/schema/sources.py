@@ -56,7 +56,12 @@ SOURCE: Schema = {
             "postgres",
             "PostgreSQL, and what speaks its protocol.",
             {
-                "host": text("the server's name or address"),
+                "host": text(
+                    "the server's name or address",
+                    r"^(/\S*|[^\s/@]+)$",
+                    "a server's name or address, with no user, password or port in it",
+                    **{"x-secret": True},
+                ),
                 "port": number("the server's port", 1, 65535, 5432),
                 "database": text("the database's name"),
                 "user": text("the role to log in as"),

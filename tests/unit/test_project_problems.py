@@ -64,6 +64,12 @@ def test_mistakes_in_rowcast_yaml_are_not_repeated_for_each_sync(folder: Folder)
     assert folder.in_main("sources.shop.type", "fles").path == "sources.shop.type"
 
 
+@pytest.mark.parametrize("text", ["sources: [", "- a", "", "alerts: [a]"])
+def test_syncs_are_not_blamed_for_a_rowcast_yaml_that_cannot_be_understood(folder: Folder, text: str) -> None:
+    folder.write("rowcast.yaml", text).write("syncs/orders.yaml", put(TO_EVENTBRIDGE, "alerts", ["data-team"]))
+    assert {problem.file for problem in folder.problems()} == {"rowcast.yaml"}
+
+
 def test_two_files_may_not_describe_one_sync(folder: Folder) -> None:
     folder.write("syncs/orders.yaml", TO_EVENTBRIDGE).write("syncs/orders.yml", TO_EVENTBRIDGE)
     problem = folder.problem()
@@ -112,7 +118,7 @@ def test_a_field_given_twice_is_refused_with_both_lines(folder: Folder) -> None:
 
 def test_a_tag_is_refused(folder: Folder) -> None:
     text = yaml.safe_dump(TO_EVENTBRIDGE).replace("source: shop", "source: !Ref shop")
-    assert folder.write("syncs/orders.yaml", text).problem().message == "the tag !Ref has no meaning here"
+    assert folder.write("syncs/orders.yaml", text).problem().message == "a tag (!) has no meaning here"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
-from project import Problem, structure
+import project
+from project import Problem, ProjectInvalid, structure
 from project.document import Document
 from project.schema import schemas
 from tests.project_folder import MAIN, TO_EVENTBRIDGE, TO_LAMBDA, Folder, put
@@ -164,3 +166,29 @@ def test_editors_and_validation_judge_the_form_of_files_alike(name: str) -> None
                 document = Document("x", content)
                 structure.check(document, schema)
                 assert editor.is_valid(content) == (not document.problems), (place, value)
+
+
+@pytest.mark.parametrize("base", [TO_EVENTBRIDGE, TO_LAMBDA])
+def test_whatever_stands_at_a_place_is_accepted_or_told(folder: Folder, base: dict[str, Any]) -> None:
+    folder.write("syncs/good.yaml", base)
+    for place in places(base)[1:]:
+        for value in ANYTHING:
+            folder.write("syncs/orders.yaml", put(base, place, value))
+            try:
+                project.load(folder.root)
+            except ProjectInvalid as invalid:
+                assert {problem.file for problem in invalid.problems} == {"syncs/orders.yaml"}
+
+
+def test_a_hosts_name_is_no_url_and_the_url_is_not_shown(folder: Folder) -> None:
+    problem = folder.in_main("sources.warehouse.host", "postgres://me:hunter2@db/x")
+    assert problem.path == "sources.warehouse.host"
+    assert "hunter2" not in str(problem)
+
+
+@pytest.mark.parametrize("password", ["!hunter2", "*hunter2"])
+def test_a_password_that_yaml_reads_as_a_mark_is_not_shown(folder: Folder, password: str) -> None:
+    text = yaml.safe_dump(MAIN).replace("    user: u\n", f"    user: u\n    password: {password}\n")
+    folder.write("syncs/orders.yaml", TO_EVENTBRIDGE).write("rowcast.yaml", text)
+    assert "hunter2" not in str(folder.problems()[0])
+    assert "in quotes" in str(folder.problems()[0]) or "needs quotes" in str(folder.problems()[0])
