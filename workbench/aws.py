@@ -8,7 +8,7 @@ from workbench.local.server import LocalAws
 
 
 class Aws:
-    """Makes clients lazily. `local` is the embedded AWS; else `profile`, or the ambient credentials when that is None."""
+    """Makes clients when they are first used. `local`: the embedded AWS; else a profile or the ambient credentials."""
 
     def __init__(self, *, local: LocalAws | None = None, profile: str | None = None) -> None:
         self.local = local

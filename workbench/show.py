@@ -145,12 +145,12 @@ def runs(records: list[dict[str, Any]]) -> None:
     if not records:
         out.print("No runs yet. Start one with: rowcast run SYNC")
         return
-    numbers = ("ROWS", "ADD", "CHG", "REM", "ACC", "REJ", "DOUBT", "OWED", "SEC")
+    numbers = ("ROWS", "CHANGES", "ACCEPTED", "OWED")
     rows = table("RUN", "SYNC", "STATUS", *numbers, numbers=numbers, wide="SYNC")
-    names = ("rows", "added", "changed", "removed", "accepted", "rejected", "in_doubt", "owed_after")
     for one in records:
-        seconds = "" if one["seconds"] is None else f"{one['seconds']:.1f}"
-        rows.add_row(one["run"], escape(one["sync"]), coloured(one["status"]), *(f"{one[n]}" for n in names), seconds)
+        changes = f"+{one['added']} ~{one['changed']} -{one['removed']}"
+        counts = (f"{one['rows']}", changes, f"{one['accepted']}", f"{one['owed_after']}")
+        rows.add_row(one["run"], escape(one["sync"]), coloured(one["status"]), *counts)
     out.print(rows)
 
 
@@ -192,7 +192,7 @@ def rejects(sync: str, records: list[dict[str, Any]]) -> None:
     rows = table("KEY", "OPERATION", "OUTCOME", "TRIES", "SINCE", "REASON", numbers=("TRIES",), wide="REASON")
     for one in records:
         rows.add_row(
-            escape(_text(one["key"])),
+            escape(text_of(one["key"])),
             coloured(one["operation"]),
             coloured(one["outcome"]),
             str(one["attempts"]),
@@ -225,11 +225,11 @@ def _what(one: dict[str, Any]) -> str:
     if "payload" in one:
         error = f" [red]{escape(one['function_error'])}[/]" if one["function_error"] else ""
         rows = one["payload"].get("rows")
-        return f"{escape(_text(rows))} [dim]→[/]{error} {escape(_text(one['reply']))}"
-    return f"[dim]{escape(one['source'] or '')}[/] {escape(one['detail-type'] or '')} {escape(_text(one['detail']))}"
+        return f"{escape(text_of(rows))} [dim]→[/]{error} {escape(text_of(one['reply']))}"
+    return f"[dim]{escape(one['source'] or '')}[/] {escape(one['detail-type'] or '')} {escape(text_of(one['detail']))}"
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
     return value if isinstance(value, str) else to_json(value).decode()
 
 

@@ -1,7 +1,7 @@
 """The emulator's process: ministack with our mends, on one loopback port, until SIGTERM.
 
-Started by `workbench.local.server` as `python -m workbench.local.emulator`. It holds the lock file for as long as it
-lives, so that "does it run" never depends on a process id that something else may have taken over.
+Started by `workbench.local.server` as `python -m workbench.local.emulator`. It holds the lock file, which says its
+process id, for as long as it lives, so that nobody ever takes another process for it.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from workbench.local import mends
 def main() -> None:
     """Answers when the process was told to stop and its state is saved."""
     home = Path(os.environ["ROWCAST_LOCAL_HOME"])
-    lock = (home / "emulator.lock").open("w")
+    lock = (home / "emulator.lock").open("a+")
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
     _raise_file_limit()
     mends.apply(home)
     asyncio.run(_serve(int(os.environ["GATEWAY_PORT"])))

@@ -110,7 +110,7 @@ def _secret(ref: SecretRef, syncs: Mapping[str, Definition]) -> Secret:
 
 
 def secret_variable(name: str) -> str:
-    """The environment variable that stands for a secret locally: rowcast/warehouse is ROWCAST_SECRET_ROWCAST_WAREHOUSE."""
+    """The environment variable that stands for a secret here: for `rowcast/dwh` it is ROWCAST_SECRET_ROWCAST_DWH."""
     return "ROWCAST_SECRET_" + re.sub(r"[^A-Za-z0-9]", "_", name).upper()
 
 

@@ -81,16 +81,15 @@ def _record_invocations(journal: Journal) -> None:
     @functools.wraps(original)
     async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Any:
         found = _INVOKE.fullmatch(lambda_svc.unquote(path)) if method == "POST" else None
-        arrived = time.time()
         response = await original(method, path, headers, body, query)
         if found and response[0] == 200:
-            journal.append([_invocation(found.group(1), body, response, arrived)])
+            journal.append([_invocation(found.group(1), body, response)])
         return response
 
     lambda_svc.handle_request = handle
 
 
-def _invocation(function: str, body: bytes, response: Any, arrived: float) -> dict[str, Any]:
+def _invocation(function: str, body: bytes, response: Any) -> dict[str, Any]:
     name = function.rsplit(":function:", maxsplit=1)[-1].split(":", maxsplit=1)[0]
     return {
         "kind": "invocation",
@@ -98,5 +97,5 @@ def _invocation(function: str, body: bytes, response: Any, arrived: float) -> di
         "payload": body.decode("utf-8", "replace"),
         "reply": bytes(response[2]).decode("utf-8", "replace"),
         "function_error": response[1].get("X-Amz-Function-Error"),
-        "time": arrived,
+        "time": time.time(),
     }

@@ -79,18 +79,18 @@ class Home:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def emulator_lives(self) -> bool:
-        """Whether a process holds the emulator's lock: true also for one that is starting or ending."""
+    def emulator(self) -> int | None:
+        """The process that holds the emulator's lock: also one that is starting or ending."""
         try:
             file = (self.path / "emulator.lock").open("r+")
         except FileNotFoundError:
-            return False
+            return None
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                return True
-            return False
+                return int(file.read() or 0) or None
+            return None
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -104,7 +104,7 @@ def running(project: Path) -> LocalAws | None:
     """The project's emulator if it is up."""
     home = Home(project)
     state = home.read()
-    return state if state and state.pid and home.emulator_lives() else None
+    return state if state and state.pid and state.pid == home.emulator() else None
 
 
 def up(project: Path, owner: int | None = None) -> LocalAws:
@@ -218,23 +218,21 @@ def _wait_until_healthy(process: subprocess.Popen[bytes], state: LocalAws, home:
 
 
 def _stop(home: Home) -> bool:
-    state = home.read()
-    if state is None or state.pid is None:
-        return False
-    lived = home.emulator_lives()
-    if lived:
+    pid = home.emulator()
+    if pid is not None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(state.pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
-        while home.emulator_lives() and time.monotonic() < deadline:
+        while home.emulator() == pid and time.monotonic() < deadline:
             time.sleep(0.02)
-        _kill_group(state.pid)
-        if child := _started.pop(state.pid, None):
+        _kill_group(pid)
+        if child := _started.pop(pid, None):
             child.wait()
-    state.pid = None
-    home.write(state)
+    if state := home.read():
+        state.pid = None
+        home.write(state)
     shutil.rmtree(home.path / "tmp", ignore_errors=True)
-    return lived
+    return pid is not None
 
 
 def _kill_group(leader: int) -> None:
