@@ -1,0 +1,1 @@
+"""Where queries are asked. Each module implements `ports.Source` for one kind of source."""
