@@ -10,7 +10,7 @@ from typing import Any
 
 from project import functions, query, times
 from project.document import Document, Where
-from project.nearest import listed, nearest
+from project.nearest import nearest, one_of
 from project.schema.words import SYNC_NAME
 
 LONGEST_STATEMENT = 840.0
@@ -77,7 +77,7 @@ def _check_common(document: Document, names: Known, at: Where) -> None:
             document.report(
                 where,
                 f"there is no alert channel {channel} in rowcast.yaml",
-                expected=f"one of {listed(names.alerts)}",
+                expected=one_of(names.alerts),
                 suggestion=nearest(channel, names.alerts),
             )
     _check_time(document, (*at, "retry", "backoff"), 0.001, LONGEST_BACKOFF, "1ms to 5 minutes")
@@ -146,7 +146,7 @@ def _check_source(document: Document, names: Known) -> None:
         document.report(
             ("model", "source"),
             f"there is no source {source} in rowcast.yaml",
-            expected=f"one of {listed(names.sources)}",
+            expected=one_of(names.sources),
             suggestion=nearest(source, names.sources),
         )
 

@@ -27,5 +27,6 @@ def _contained(a: str, b: str) -> float:
     return 40.0 if len(a) >= 3 and len(b) >= 3 and (a in b or b in a) else 0.0
 
 
-def listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "(there is none)"
+def one_of(names: Iterable[str]) -> str:
+    listed = ", ".join(sorted(names))
+    return f"one of {listed}" if listed else "none: there is none yet"

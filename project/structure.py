@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from project.document import Document, Where
-from project.nearest import listed, nearest
+from project.nearest import nearest, one_of
 from project.schema.words import Schema
 
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -78,12 +78,12 @@ class _Walk:
         by_name = {choice["properties"]["type"]["const"]: choice for choice in choices}
         name = value.get("type")
         if "type" not in value:
-            self.document.report(where, "the field type is missing", expected=f"one of {listed(by_name)}")
+            self.document.report(where, "the field type is missing", expected=one_of(by_name))
         elif not isinstance(name, str) or name not in by_name:
             self.document.report(
                 (*where, "type"),
                 f"{_shown(name)} is not known",
-                expected=f"one of {listed(by_name)}",
+                expected=one_of(by_name),
                 suggestion=nearest(str(name), by_name),
             )
         else:
@@ -114,7 +114,7 @@ class _Walk:
         self.document.report(
             (*where, name),
             f"unknown field {name}" + (f": {hint}" if hint else ""),
-            expected=f"one of {listed(known)}" if known else "no field",
+            expected=one_of(known),
             suggestion=None if hint else nearest(name, known),
         )
 
@@ -127,7 +127,9 @@ class _Walk:
         choices = [choice["required"][0] for choice in schema.get("oneOf", ()) if _only_names(choice)]
         given = [name for name in choices if name in value]
         if len(given) > 1:
-            self.document.report(where, f"{' and '.join(given)} exclude each other", expected=schema["errorMessage"])
+            self.document.report(
+                where, f"{' and '.join(given)} exclude each other", expected=schema["errorMessage"], breaks=False
+            )
         elif (choices and not given) or len(value) < schema.get("minProperties", 0):
             self.document.report(where, "something is missing", expected=_expected(schema), breaks=False)
 
@@ -170,7 +172,7 @@ class _Walk:
 
     def wrong_kind(self, value: Any, schema: Schema, where: Where) -> None:
         expected = _expected(schema)
-        if schema.get("type") == "string" and isinstance(value, int | float):
+        if schema.get("type") == "string" and "errorMessage" not in schema and isinstance(value, int | float):
             expected += " (in quotes, if it is to be text)"
         shown = "the value" if schema.get("x-secret") else _shown(value)
         message = "there is no value" if value is None else f"{shown} is of the wrong type"

@@ -24,6 +24,7 @@ def test_an_unknown_source_is_told_with_the_nearest(folder: Folder) -> None:
 
 
 def test_query_and_query_file_exclude_each_other(folder: Folder) -> None:
+    folder.write("a.sql", "SELECT 1")
     assert folder.in_sync("model.query_file", "a.sql").message == "query and query_file exclude each other"
 
 
