@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rowcast.errors import MessageInvalid
-from rowcast.message.errors import TemplateError, describe_json_error
+from rowcast.message.errors import TemplateError, json_problem
 from rowcast.models import Change, from_json, to_json
 from rowcast.ports import Render
 
@@ -41,7 +41,13 @@ def from_column(column: str) -> Render:
         value = change.row[column]
         if value is None:
             raise MessageInvalid(f"The column `{column}`, which is to hold the message, is null.")
-        return reencode(value, f"The column `{column}` holds no JSON") if isinstance(value, str) else _encode(value)
+        if not isinstance(value, str):
+            return _encode(value)
+        try:
+            return to_json(from_json(value))
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            problem = json_problem(error)
+        raise MessageInvalid(f"The column `{column}` holds no JSON: {problem}.")
 
     return render
 
@@ -57,15 +63,6 @@ def check_columns(columns: dict[str, str]) -> None:
             raise TemplateError(f"the output name `{name}` excludes another one: it is a value and an object", 1, 1)
     if not columns:
         raise TemplateError("`columns` names no column", 1, 1)
-
-
-def reencode(text: str, otherwise: str) -> bytes:
-    """`text` as compact JSON, numbers kept exactly. Raises MessageInvalid that begins with `otherwise`."""
-    try:
-        return to_json(from_json(text))
-    except (ValueError, ArithmeticError, RecursionError) as error:
-        reason = describe_json_error(error, text)
-    raise MessageInvalid(f"{otherwise}: {reason}.")
 
 
 def _put(target: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:

@@ -40,17 +40,21 @@ _KINDS = {
 _DECODE_ERROR = re.compile(r"JSON is malformed: (.*) \(byte (\d+)\)")
 
 
-def describe_json_error(error: Exception, text: str) -> str:
-    """Where and how `text` fails to be JSON: words of our own, nothing of the text."""
+def json_problem(error: Exception) -> str:
+    """How a text fails to be JSON: words of our own, nothing of the text, the same for all rows that fail alike."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, UnicodeError):
         return "half a surrogate pair, which is no Unicode text"
     found = _DECODE_ERROR.match(str(error)) if isinstance(error, msgspec.DecodeError) else None
     if found:
-        index = len(text.encode()[: int(found[2])].decode(errors="ignore"))
-        line, column = line_and_column(text, index)
-        return f"{_KINDS.get(found[1], 'malformed')} at line {line}, column {column} of it"
+        return _KINDS.get(found[1], "malformed")
     if isinstance(error, msgspec.ValidationError) or not isinstance(error, msgspec.DecodeError):
         return "a number out of range"
-    return "it ends too early, or a text in it has half a surrogate pair"
+    return "it ends too early or has half a surrogate pair"
+
+
+def json_problem_index(error: Exception, text: str) -> int:
+    """The place in `text` that `json_problem` speaks of; its end when there is none."""
+    found = _DECODE_ERROR.match(str(error))
+    return len(text.encode()[: int(found[2])].decode(errors="ignore")) if found else len(text)

@@ -15,7 +15,7 @@ from liquid.filter import with_environment
 from liquid.undefined import Undefined
 
 from rowcast.message.dates import format_date
-from rowcast.message.errors import describe_json_error
+from rowcast.message.errors import json_problem
 from rowcast.message.numbers import NUMBER_FILTERS, parse_number, sum_, to_integer
 from rowcast.message.values import JsonText, RowRefused, to_json_text, to_plain, to_text
 from rowcast.models import from_json, to_sorted_json
@@ -117,7 +117,7 @@ def parse_json(value: Any) -> Any:
     try:
         return from_json(value)
     except (ValueError, ArithmeticError, RecursionError) as error:
-        reason = describe_json_error(error, value)
+        reason = json_problem(error)
     raise RowRefused(f"the text is no JSON: {reason}")
 
 

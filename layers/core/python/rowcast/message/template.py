@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from liquid.ast import Node
+from liquid.builtin.content import ContentNode
 from liquid.builtin.expressions import Filter, KeywordArgument, LoopExpression, StringLiteral
 from liquid.builtin.expressions.primitive import FloatLiteral, RangeLiteral
 from liquid.exceptions import (
@@ -25,13 +26,12 @@ from liquid.template import BoundTemplate
 
 from rowcast.errors import MessageInvalid
 from rowcast.message import nodes as limits
-from rowcast.message.columns import reencode
-from rowcast.message.errors import TemplateError, line_and_column
+from rowcast.message.errors import TemplateError, json_problem, json_problem_index, line_and_column
 from rowcast.message.filters import CASTS
 from rowcast.message.nodes import Context, MessageEnvironment, bound_count, bound_range, environment
 from rowcast.message.states import Tracker
 from rowcast.message.values import RowRefused
-from rowcast.models import Change
+from rowcast.models import Change, from_json, to_json
 from rowcast.ports import Render
 
 _EXPECTED = {
@@ -59,19 +59,45 @@ class Template:
 
         def render(change: Change) -> bytes:
             about = {"operation": change.operation, "id": change.id, "columns": change.columns}
-            text = self.text({**names, "row": change.row, "previous": change.before, "change": about}, now)
-            return reencode(text, "The template gave no JSON") if text.strip() else _refuse("The template gave no text")
+            every = {**names, "row": change.row, "previous": change.before, "change": about}
+            text = self.text(every, now)
+            try:
+                return to_json(from_json(text))
+            except (ValueError, ArithmeticError, RecursionError) as error:
+                problem, index = json_problem(error), json_problem_index(error, text)
+            if not text.strip():
+                raise MessageInvalid("The template gave no text.")
+            raise MessageInvalid(f"The template gave no JSON: {problem}, {self.origin(index, every, now)}.")
 
         return render
 
-    def text(self, names: dict[str, Any], now: datetime) -> str:
-        """Raises MessageInvalid, with no trace of the library's own error: that may hold a row's value."""
+    def origin(self, index: int, names: dict[str, Any], now: datetime) -> str:
+        """Which part of the template wrote the character `index` of the text: that is the same for all rows that fail
+        alike. The template is rendered once more, so that rows that do not fail pay nothing."""
+        place = 0
+        begins: list[int] = []
+        self.text(names, now, begins)
+        for node, begin in zip(self.bound.nodes, begins, strict=True):
+            if begin <= index:
+                place = node.token.start_index
+                if isinstance(node, ContentNode):
+                    place = self.source.find(node.text, place) + min(index - begin, len(node.text) - 1)
+        line, column = line_and_column(self.source, place)
+        return f"at line {line}, column {column} of the template"
+
+    def text(self, names: dict[str, Any], now: datetime, begins: list[int] | None = None) -> str:
+        """Raises MessageInvalid, with no trace of the library's own error: that may hold a row's value.
+
+        `begins`: gets the place in the text at which each part of the template began to write.
+        """
         context = Context(self.bound, now=now, names=names)
         buffer = LimitedStringIO(limit=limits.MAX_OUTPUT)
         place = 0
         try:
             for node in self.bound.nodes:
                 place = node.token.start_index
+                if begins is not None:
+                    begins.append(buffer.tell())
                 node.render(context, buffer)
         except LiquidError as error:
             place = error.token.start_index if error.token else place
@@ -105,10 +131,6 @@ def compile_template(source: str) -> Template:
             _check_expressions(node, env, source)
         return Template(source, bound)
     raise problem
-
-
-def _refuse(message: str) -> bytes:
-    raise MessageInvalid(f"{message}.")
 
 
 def _syntax_problem(error: LiquidError, source: str) -> TemplateError:
