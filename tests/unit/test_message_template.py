@@ -317,7 +317,7 @@ SECRET = "s3cret"
             SECRET,
             "missing, at line 1, column 9 of the template",
         ),
-        ('{"a": [{{ row.v }}', SECRET, "ends too early, or a text in it has half a surrogate pair, at line 1, column 8"),
+        ('{"a": [{{ row.v }}', SECRET, "ends too early or has half a surrogate pair, at line 1, column 8"),
     ],
 )
 def test_a_row_that_a_template_fails_on_is_refused_without_its_value(template: str, value: Any, reason: str) -> None:
