@@ -12,13 +12,17 @@ from rowcast.definition import FilesSource, SecretRef, Source
 
 GET = ("s3:GetObject",)
 PUT = ("s3:PutObject",)
+ONCE = (*GET, *PUT)
+"""Writing once: who finds a key taken looks whose object it is."""
 DELETE = ("s3:DeleteObject",)
-FENCE = ("dynamodb:GetItem", "dynamodb:ConditionCheckItem")
-READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
+
+READ_ITEM = ("dynamodb:GetItem",)
+READ_ITEMS = ("dynamodb:BatchGetItem",)
+QUERY = ("dynamodb:Query",)
+CHECK = ("dynamodb:ConditionCheckItem",)
 PUT_ITEM = ("dynamodb:PutItem",)
 UPDATE = ("dynamodb:UpdateItem",)
 DELETE_ITEM = ("dynamodb:DeleteItem",)
-WRITE = (*PUT_ITEM, *UPDATE)
 
 
 class Permissions:
@@ -32,26 +36,24 @@ class Permissions:
     def open(self) -> list[Grant]:
         return [
             self._parameters(),
-            self._objects("definitions/", *GET, *PUT),
-            self._objects("snapshots/", *GET, *PUT, *DELETE),
-            self._objects("work/", *GET, *PUT, *DELETE),
-            self._listing(),
-            self._table(self._storage.state, *FENCE, *READ, *WRITE),
-            self._table(self._storage.changes, *READ),
-            self._table(self._storage.debts, *READ),
+            self._objects("definitions/", *ONCE),
+            *self._abandoned_runs(),
+            self._table(self._storage.state, *READ_ITEM, *UPDATE),
+            self._table(self._storage.debts, *READ_ITEMS),
             Grant(("sqs:SendMessage",), (self._storage.quarantine.queue_arn,)),
             self._delivery_roles("*"),
         ]
 
     def snapshot(self, source: Source) -> list[Grant]:
         return [
-            self._objects("definitions/", *GET),
-            self._objects("snapshots/", *GET, *PUT, *DELETE),
-            self._objects("work/", *GET, *PUT, *DELETE),
-            self._listing(),
-            self._table(self._storage.state, *FENCE, *READ, *WRITE),
-            self._table(self._storage.debts, *READ),
             *self._source(source),
+            self._objects("definitions/", *GET),
+            self._objects("snapshots/", *ONCE),
+            self._objects("work/", *PUT),
+            self._listing(),
+            self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE),
+            self._table(self._storage.debts, *QUERY),
+            self._objects("debts/", *GET),
         ]
 
     def diff(self) -> list[Grant]:
@@ -59,53 +61,55 @@ class Permissions:
             self._objects("definitions/", *GET),
             self._objects("snapshots/", *GET),
             self._listing(),
-            self._table(self._storage.state, *READ),
-            self._table(self._storage.debts, *READ),
-            self._table(self._storage.changes, *READ, *PUT_ITEM),
+            self._table(self._storage.state, *READ_ITEM),
+            self._table(self._storage.debts, *QUERY),
+            self._objects("debts/", *GET),
+            self._table(self._storage.changes, *PUT_ITEM),
+            self._objects("overflow/", *ONCE),
         ]
 
     def seal(self) -> list[Grant]:
         return [
             self._objects("definitions/", *GET),
-            self._objects("snapshots/", *GET, *PUT, *DELETE),
-            self._objects("work/", *GET, *PUT, *DELETE),
-            self._listing(),
-            self._table(self._storage.state, *FENCE, *READ, *WRITE),
-            self._table(self._storage.changes, *READ),
-            self._table(self._storage.debts, *READ),
+            self._objects("snapshots/", *GET),
+            self._objects("work/", *PUT),
+            *self._abandoned_runs(),
+            self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE),
+            self._table(self._storage.changes, *QUERY),
+            self._objects("overflow/", *GET),
         ]
 
     def deliver(self, kind: str) -> list[Grant]:
-        """For publish (`eventbridge`) and invoke (`lambda`)."""
+        """For publish (`eventbridge`) and invoke (`lambda`). The item put into the state table holds the pace."""
         return [
             self._parameters(),
             self._objects("definitions/", *GET),
-            self._objects("calls/", *PUT),
             self._listing(),
-            self._table(self._storage.state, *FENCE, *READ, *UPDATE),
-            self._table(self._storage.changes, *READ, *UPDATE),
+            self._table(self._storage.state, *READ_ITEM, *PUT_ITEM, *UPDATE),
+            self._table(self._storage.changes, *READ_ITEM, *UPDATE),
+            self._objects("overflow/", *ONCE),
+            self._objects("calls/", *PUT),
             self._delivery_roles(kind),
         ]
 
     def commit(self) -> list[Grant]:
         return [
             self._parameters(),
-            self._objects("definitions/", *GET),
-            self._objects("snapshots/", *GET, *DELETE),
-            self._listing(),
-            self._table(self._storage.state, *FENCE, *READ, *WRITE),
-            self._table(self._storage.changes, *READ, *UPDATE),
-            self._table(self._storage.debts, *READ, *PUT_ITEM, *DELETE_ITEM),
+            self._objects("snapshots/", *GET),
+            *self._abandoned_runs(),
+            self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE),
+            self._table(self._storage.changes, *READ_ITEM, *QUERY, *UPDATE),
+            self._objects("overflow/", *ONCE),
+            self._table(self._storage.debts, *READ_ITEMS, *PUT_ITEM, *DELETE_ITEM),
+            self._objects("debts/", *ONCE, *DELETE),
         ]
 
     def fail(self) -> list[Grant]:
-        return [
-            self._objects("snapshots/", *GET, *DELETE),
-            self._objects("work/", *GET, *DELETE),
-            self._listing(),
-            self._table(self._storage.state, *FENCE, *READ, *WRITE),
-            self._table(self._storage.changes, *READ),
-        ]
+        return [*self._abandoned_runs(), self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE)]
+
+    def _abandoned_runs(self) -> list[Grant]:
+        """Ending a run that sent nothing deletes what it stored."""
+        return [self._objects("snapshots/", *DELETE), self._objects("work/", *DELETE), self._listing()]
 
     def _objects(self, prefix: str, *actions: str) -> Grant:
         return Grant(

@@ -11,6 +11,8 @@ from constructs import Construct
 from infra.constructs.grants import acknowledge
 
 QUEUE_RETENTION = Duration.days(14)
+CHANGES_KEPT = Duration.days(30)
+"""How long the items of the changes table live; what did not fit into them outlives them a little."""
 
 
 class Storage(Construct):
@@ -75,9 +77,10 @@ class Storage(Construct):
 
 
 def _lifecycle(calls_kept: Duration) -> list[s3.LifecycleRule]:
-    """Snapshots and pinned definitions go when the runs that need them are over, not by age."""
+    """Snapshots, debts and pinned definitions go when no run needs them any more, not by age."""
     return [
         s3.LifecycleRule(id="Calls", prefix="calls/", expiration=calls_kept),
+        s3.LifecycleRule(id="Overflow", prefix="overflow/", expiration=CHANGES_KEPT.plus(Duration.days(10))),
         s3.LifecycleRule(id="Work", prefix="work/", expiration=Duration.days(400)),
         s3.LifecycleRule(id="Maps", prefix="maps/", expiration=Duration.days(7)),
         s3.LifecycleRule(

@@ -8,11 +8,10 @@ from tests.infra.projects import PARTNER, project
 from tests.infra.template import Template, flat, listed
 
 LOG = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
-STATE_READ = {"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:ConditionCheckItem"}
-STATE_WRITE = STATE_READ | {"dynamodb:PutItem", "dynamodb:UpdateItem"}
-READ = STATE_READ - {"dynamodb:ConditionCheckItem"}
-GET, PUT, DELETE = {"s3:GetObject"}, {"s3:PutObject"}, {"s3:DeleteObject"}
-LIST = {"s3:ListBucket"}
+ITEM, ITEMS, QUERY = {"dynamodb:GetItem"}, {"dynamodb:BatchGetItem"}, {"dynamodb:Query"}
+CHECK, PUT_ITEM = {"dynamodb:ConditionCheckItem"}, {"dynamodb:PutItem"}
+UPDATE, DELETE_ITEM = {"dynamodb:UpdateItem"}, {"dynamodb:DeleteItem"}
+GET, PUT, DELETE, LIST = {"s3:GetObject"}, {"s3:PutObject"}, {"s3:DeleteObject"}, {"s3:ListBucket"}
 
 BUCKET = "<StorageBucket.Arn>"
 STATE, CHANGES, DEBTS = "<StorageState.Arn>", "<StorageChanges.Arn>", "<StorageDebts.Arn>"
@@ -22,96 +21,88 @@ ASSETS = "arn:<AWS::Partition>:s3:::cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::
 HERE = "<AWS::Region>:<AWS::AccountId>"
 SECRET = f"arn:<AWS::Partition>:secretsmanager:{HERE}:secret:"
 
+SNAPSHOT = {
+    f"{BUCKET}/definitions/*": GET,
+    f"{BUCKET}/snapshots/*": GET | PUT,
+    f"{BUCKET}/work/*": PUT,
+    f"{BUCKET}/debts/*": GET,
+    BUCKET: LIST,
+    STATE: ITEM | CHECK | UPDATE,
+    DEBTS: QUERY,
+}
 RIGHTS: dict[str, dict[str, set[str]]] = {
     "FunctionsOpenRole": {
         PARAMETERS: {"ssm:GetParameter"},
         ASSETS: GET,
         f"{BUCKET}/definitions/*": GET | PUT,
-        f"{BUCKET}/snapshots/*": GET | PUT | DELETE,
-        f"{BUCKET}/work/*": GET | PUT | DELETE,
+        f"{BUCKET}/snapshots/*": DELETE,
+        f"{BUCKET}/work/*": DELETE,
         BUCKET: LIST,
-        STATE: STATE_WRITE,
-        CHANGES: READ,
-        DEBTS: READ,
+        STATE: ITEM | UPDATE,
+        DEBTS: ITEMS,
         "<StorageQuarantine.Arn>": {"sqs:SendMessage"},
         f"{ROLES}*/*": {"sts:AssumeRole"},
         f"arn:<AWS::Partition>:states:{HERE}:execution:<WorkflowStateMachine.Name>:*": {"states:DescribeExecution"},
     },
-    "FunctionsSnapshotshopRole": {
-        f"{BUCKET}/definitions/*": GET,
-        f"{BUCKET}/snapshots/*": GET | PUT | DELETE,
-        f"{BUCKET}/work/*": GET | PUT | DELETE,
-        f"{BUCKET}/sources/shop/*": GET,
-        BUCKET: LIST,
-        STATE: STATE_WRITE,
-        DEBTS: READ,
-    },
+    "FunctionsSnapshotshopRole": {**SNAPSHOT, f"{BUCKET}/sources/shop/*": GET},
     "FunctionsSnapshotlakeRole": {
-        f"{BUCKET}/definitions/*": GET,
-        f"{BUCKET}/snapshots/*": GET | PUT | DELETE,
-        f"{BUCKET}/work/*": GET | PUT | DELETE,
-        BUCKET: LIST,
+        **SNAPSHOT,
         "arn:<AWS::Partition>:s3:::company-lake/exports/*": GET,
         "arn:<AWS::Partition>:s3:::company-lake": LIST,
-        STATE: STATE_WRITE,
-        DEBTS: READ,
     },
     "FunctionsSnapshotwarehouseRole": {
-        f"{BUCKET}/definitions/*": GET,
-        f"{BUCKET}/snapshots/*": GET | PUT | DELETE,
-        f"{BUCKET}/work/*": GET | PUT | DELETE,
-        BUCKET: LIST,
-        f"arn:<AWS::Partition>:secretsmanager:{HERE}:secret:rowcast/warehouse-??????": {
-            "secretsmanager:GetSecretValue"
-        },
+        **SNAPSHOT,
+        f"{SECRET}rowcast/warehouse-??????": {"secretsmanager:GetSecretValue"},
         f"arn:<AWS::Partition>:kms:{HERE}:key/*": {"kms:Decrypt"},
-        STATE: STATE_WRITE,
-        DEBTS: READ,
     },
     "FunctionsDiffRole": {
         f"{BUCKET}/definitions/*": GET,
         f"{BUCKET}/snapshots/*": GET,
+        f"{BUCKET}/debts/*": GET,
+        f"{BUCKET}/overflow/*": GET | PUT,
         BUCKET: LIST,
-        STATE: READ,
-        DEBTS: READ,
-        CHANGES: READ | {"dynamodb:PutItem"},
+        STATE: ITEM,
+        DEBTS: QUERY,
+        CHANGES: PUT_ITEM,
     },
     "FunctionsSealRole": {
         f"{BUCKET}/definitions/*": GET,
-        f"{BUCKET}/snapshots/*": GET | PUT | DELETE,
-        f"{BUCKET}/work/*": GET | PUT | DELETE,
+        f"{BUCKET}/snapshots/*": GET | DELETE,
+        f"{BUCKET}/work/*": PUT | DELETE,
+        f"{BUCKET}/overflow/*": GET,
         BUCKET: LIST,
-        STATE: STATE_WRITE,
-        CHANGES: READ,
-        DEBTS: READ,
+        STATE: ITEM | CHECK | UPDATE,
+        CHANGES: QUERY,
     },
     **{
         f"Functions{function}Role": {
             PARAMETERS: {"ssm:GetParameter"},
             f"{BUCKET}/definitions/*": GET,
+            f"{BUCKET}/overflow/*": GET | PUT,
             f"{BUCKET}/calls/*": PUT,
             BUCKET: LIST,
-            STATE: STATE_READ | {"dynamodb:UpdateItem"},
-            CHANGES: READ | {"dynamodb:UpdateItem"},
+            STATE: ITEM | PUT_ITEM | UPDATE,
+            CHANGES: ITEM | UPDATE,
             f"{ROLES}{kind}/*": {"sts:AssumeRole"},
         }
         for function, kind in (("Publish", "eventbridge"), ("Invoke", "lambda"))
     },
     "FunctionsCommitRole": {
         PARAMETERS: {"ssm:GetParameter"},
-        f"{BUCKET}/definitions/*": GET,
         f"{BUCKET}/snapshots/*": GET | DELETE,
+        f"{BUCKET}/work/*": DELETE,
+        f"{BUCKET}/overflow/*": GET | PUT,
+        f"{BUCKET}/debts/*": GET | PUT | DELETE,
         BUCKET: LIST,
-        STATE: STATE_WRITE,
-        CHANGES: READ | {"dynamodb:UpdateItem"},
-        DEBTS: READ | {"dynamodb:PutItem", "dynamodb:DeleteItem"},
+        STATE: ITEM | CHECK | UPDATE,
+        CHANGES: ITEM | QUERY | UPDATE,
+        DEBTS: ITEMS | PUT_ITEM | DELETE_ITEM,
     },
     "FunctionsFailRole": {
-        f"{BUCKET}/snapshots/*": GET | DELETE,
-        f"{BUCKET}/work/*": GET | DELETE,
+        f"{BUCKET}/snapshots/*": DELETE,
+        f"{BUCKET}/work/*": DELETE,
         BUCKET: LIST,
-        STATE: STATE_WRITE,
-        CHANGES: READ,
+        STATE: ITEM | CHECK | UPDATE,
     },
 }
 
