@@ -100,7 +100,7 @@ def _check_schedule(document: Document, where: Where) -> None:
             suggestion=found[1],
         )
     zone = document.get(str, *where, "timezone")
-    zones = zoneinfo.available_timezones()
+    zones = zoneinfo.available_timezones() if zone is not None else set()  # empty too where the system has none
     if zone is not None and zones and zone not in zones:
         document.report(
             (*where, "timezone"),

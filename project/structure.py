@@ -45,7 +45,7 @@ class _Walk:
         elif not _is_kind(value, schema):
             self.wrong_kind(value, schema, where)
         elif "enum" in schema or "const" in schema:
-            self.one_of(value, schema, where)
+            self.choice(value, schema, where)
         elif isinstance(value, dict):
             self.mapping(value, schema, where)
         elif isinstance(value, list):
@@ -114,7 +114,7 @@ class _Walk:
         self.document.report(
             (*where, name),
             f"unknown field {name}" + (f": {hint}" if hint else ""),
-            expected=one_of(known),
+            expected=one_of(known) if known else "no field",
             suggestion=None if hint else nearest(name, known),
         )
 
@@ -145,7 +145,7 @@ class _Walk:
         if not _matches(schema.get("pattern", ""), name):
             self.document.report(where, f"{name!r} cannot be a name here", expected=schema["errorMessage"])
 
-    def one_of(self, value: Any, schema: Schema, where: Where) -> None:
+    def choice(self, value: Any, schema: Schema, where: Where) -> None:
         allowed = schema.get("enum", [schema.get("const")])
         if not any(_same(value, choice) for choice in allowed):
             self.document.report(
