@@ -11,6 +11,7 @@ from aws_cdk import Acknowledgment, Stack, Validations
 from aws_cdk import aws_iam as iam
 from constructs import IConstruct
 
+Conditions = dict[str, dict[str, str | list[str]]]
 TRACES = "X-Ray's actions know no resources."
 
 
@@ -20,7 +21,7 @@ class Grant:
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]
-    conditions: dict[str, dict[str, str]] | None = None
+    conditions: Conditions | None = None
     why: str = ""
 
     def statement(self) -> iam.PolicyStatement:

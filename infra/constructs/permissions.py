@@ -6,7 +6,7 @@ from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 
-from infra.constructs.grants import Grant
+from infra.constructs.grants import Conditions, Grant
 from infra.constructs.storage import Storage
 from rowcast.definition import FilesSource, SecretRef, Source
 
@@ -139,13 +139,15 @@ class Permissions:
         return secret(self._stack, source.password) if source.password else []
 
     def _files(self, source: FilesSource) -> list[Grant]:
+        prefix = f"{source.prefix.strip('/')}/" if source.prefix.strip("/") else ""
         if source.bucket is None:
-            return [self._objects(source.prefix, *GET)]
+            return [self._objects(prefix, *GET)]
         bucket = self._stack.format_arn(service="s3", region="", account="", resource=source.bucket)
-        listed = {"StringLike": {"s3:prefix": f"{source.prefix}*"}}
+        objects = f"{bucket}/{prefix}*"
         return [
-            Grant(GET, (f"{bucket}/{source.prefix}*",), why="Every file of the source."),
-            Grant(("s3:ListBucket",), (bucket,), conditions=listed),
+            Grant(GET, (objects,), why="Every file of the source."),
+            Grant(("s3:ListBucket",), (bucket,), conditions={"StringLike": {"s3:prefix": f"{prefix}*"}}),
+            _decrypt(self._stack, "s3", "aws:s3:arn", bucket, objects),
         ]
 
 
@@ -173,10 +175,10 @@ def _given(name: str) -> str | None:
     return name if name.startswith("arn:") else None
 
 
-def _decrypt(stack: Stack, service: str, context: str, arn: str) -> Grant:
-    conditions = {
+def _decrypt(stack: Stack, service: str, context: str, *arns: str) -> Grant:
+    conditions: Conditions = {
         "StringEquals": {"kms:ViaService": f"{service}.{stack.region}.amazonaws.com"},
-        "StringLike": {f"kms:EncryptionContext:{context}": arn},
+        "StringLike": {f"kms:EncryptionContext:{context}": list(arns)},
     }
     keys = stack.format_arn(service="kms", resource="key", resource_name="*")
-    return Grant(("kms:Decrypt",), (keys,), conditions, why="The key is not known; the conditions name the secret.")
+    return Grant(("kms:Decrypt",), (keys,), conditions, why="The key is not known; the conditions name what it opens.")

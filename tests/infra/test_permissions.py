@@ -49,6 +49,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         **SNAPSHOT,
         "arn:<AWS::Partition>:s3:::company-lake/exports/*": GET,
         "arn:<AWS::Partition>:s3:::company-lake": LIST,
+        f"arn:<AWS::Partition>:kms:{HERE}:key/*": {"kms:Decrypt"},
     },
     "FunctionsSnapshotwarehouseRole": {
         **SNAPSHOT,
@@ -199,7 +200,17 @@ def test_a_key_decrypts_only_through_the_secret_s_service_and_for_that_secret(te
     statements = template.statements(template.role("FunctionsSnapshotwarehouseRole"))
     (conditions,) = [one["Condition"] for one in statements if one["Action"] == "kms:Decrypt"]
     assert flat(conditions["StringEquals"]["kms:ViaService"]) == "secretsmanager.<AWS::Region>.amazonaws.com"
-    assert flat(conditions["StringLike"]["kms:EncryptionContext:SecretARN"]).endswith("secret:rowcast/warehouse-??????")
+    (secret,) = conditions["StringLike"]["kms:EncryptionContext:SecretARN"]
+    assert flat(secret).endswith("secret:rowcast/warehouse-??????")
+
+
+def test_a_source_in_another_bucket_is_listed_and_decrypted_under_its_prefix_alone(template: Template) -> None:
+    statements = template.statements(template.role("FunctionsSnapshotlakeRole"))
+    (listing,) = [one["Condition"] for one in statements if one["Action"] == "s3:ListBucket" and "Condition" in one]
+    assert listing == {"StringLike": {"s3:prefix": "exports/*"}}
+    (opening,) = [one["Condition"] for one in statements if one["Action"] == "kms:Decrypt"]
+    opened = {flat(arn) for arn in opening["StringLike"]["kms:EncryptionContext:aws:s3:arn"]}
+    assert opened == {f"arn:<AWS::Partition>:s3:::company-lake{path}" for path in ("", "/exports/*")}
 
 
 def test_no_role_may_do_everything_with_anything(template: Template) -> None:
