@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,14 +24,12 @@ from workbench import show
 from workbench.local import server
 from workbench.local.arrivals import arrivals
 
-MOST_ROWS = 8
+MOST_ROWS = 9
 ORDERS, CUSTOMERS = "new-orders", "welcome-customers"
 NEXT = """What next?
-  • look at the folder that all this came from: examples/shop
-  • play with it:            rowcast --project examples/shop local up
-                             rowcast --project examples/shop run new-orders --local
-  • write your own folder:   rowcast.yaml and syncs/*.yaml; rowcast --project DIR validate
-  • deploy it for real:      make deploy PROJECT=DIR"""
+  play with this example     .venv/bin/rowcast --project examples/shop run new-orders --local
+  write a folder of yours    README.md, "A first sync"; check it with .venv/bin/rowcast --project DIR validate
+  deploy it to AWS           make deploy PROJECT=DIR"""
 
 
 class Demo:
@@ -50,7 +48,15 @@ class Demo:
         self._run(str(self.folder / "make_data.py"), "--step", step)
 
     def _run(self, *arguments: str) -> None:
-        status = subprocess.run([sys.executable, *arguments], env=_environment(), check=False).returncode
+        """In a process group of its own, so that an interrupt ends whatever the command had started as well."""
+        process = subprocess.Popen([sys.executable, *arguments], env=_environment(), process_group=0)
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
         if status != 0:
             raise SystemExit(f"That command ended with status {status}, which it should not. The demo stops here.")
 
@@ -72,28 +78,28 @@ def main() -> None:
         show.err.print("\n[yellow]Interrupted; the embedded AWS is stopped and nothing is left.[/]")
         sys.exit(130)
     show.out.print(f"\n[green]Done[/] in {time.monotonic() - started:.0f} s. Everything is stopped and cleaned up.\n")
-    show.out.print(NEXT)
+    show.out.print(escape(NEXT), soft_wrap=True)
 
 
 def _story(demo: Demo) -> None:
     demo.data("start")
     demo.rowcast("local", "up")
-    _step(1, "The first runs: one sync skips the rows that are there, the other sends them all")
+    _step(1, "First runs: one sync skips what is there, the other sends it all")
     demo.rowcast("run", ORDERS, "--local")
     demo.rowcast("run", CUSTOMERS, "--local")
-    _invocations(demo.arrived(), "to the function")
+    _invocations(demo.arrived())
     _step(2, "Rows are added, changed and removed; a run sends exactly those")
     demo.data("day2")
     demo.rowcast("run", ORDERS, "--local")
     _events(demo.arrived())
     _step(3, "The target function rejects two rows, with reasons; they are owed")
     demo.rowcast("run", CUSTOMERS, "--local")
-    _invocations(demo.arrived(), "to the function")
+    _invocations(demo.arrived())
     demo.rowcast("rejects", CUSTOMERS)
     _step(4, "The cause is mended; the next run delivers them, as they are now")
     demo.data("mended")
     demo.rowcast("run", CUSTOMERS, "--local")
-    _invocations(demo.arrived(), "to the function")
+    _invocations(demo.arrived())
     demo.rowcast("rejects", CUSTOMERS)
     _step(5, "Nothing changed: nothing is sent")
     demo.rowcast("run", ORDERS, "--local")
@@ -107,20 +113,20 @@ def _step(number: int, title: str) -> None:
 
 
 def _events(records: list[dict[str, Any]]) -> None:
-    rows = show.table("BUS", "SOURCE", "DETAIL TYPE", "DETAIL", wide="DETAIL")
+    rows = show.table("BUS", "SOURCE", "DETAIL TYPE", "DETAIL", wide={"DETAIL": 1})
     for one in _some_of_each(records):
         detail = show.text_of(one["detail"])
         rows.add_row(*map(escape, (one["bus"], one["source"], one["detail-type"], detail)))
     _print(rows, len(records), "events read back from the buses")
 
 
-def _invocations(records: list[dict[str, Any]], what: str) -> None:
-    rows = show.table("OPERATION", "ROWS", "PAYLOAD", "REPLY", numbers=("ROWS",), wide="PAYLOAD")
+def _invocations(records: list[dict[str, Any]]) -> None:
+    rows = show.table("OPERATION", "ROWS", "PAYLOAD", "REPLY", numbers=("ROWS",), wide={"PAYLOAD": 3, "REPLY": 2})
     for one in _some_of_each(records):
         sent = one["payload"]["rows"]
         reply = show.text_of(one["reply"])
-        rows.add_row(show.coloured(one["operation"]), str(len(sent)), escape(show.text_of(sent)), escape(reply[:60]))
-    _print(rows, len(records), f"invocations {what}")
+        rows.add_row(show.coloured(one["operation"]), str(len(sent)), escape(show.text_of(sent)), escape(reply))
+    _print(rows, len(records), f"invocation{'s' if len(records) != 1 else ''} of the function")
 
 
 def _some_of_each(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, JustifyMethod, OverflowMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -36,18 +36,14 @@ def coloured(word: str) -> str:
     return f"[{colour}]{escape(word)}[/]" if colour else escape(word)
 
 
-def table(*columns: str, numbers: Iterable[str] = (), wide: str | None = None) -> Table:
-    """`numbers` are set to the right; `wide` takes the room that is left, and is the one to be cut."""
+def table(*columns: str, numbers: Iterable[str] = (), wide: dict[str, int] | None = None) -> Table:
+    """`numbers` are set to the right; `wide` columns share the room left, by their ratio; only a REASON wraps."""
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=wide is not None)
     for name in columns:
-        cut = name == wide
-        made.add_column(
-            name,
-            justify="right" if name in set(numbers) else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            ratio=1 if cut else None,
-        )
+        justify: JustifyMethod = "right" if name in set(numbers) else "left"
+        wraps = name == "REASON"
+        overflow: OverflowMethod = "fold" if wraps else "ellipsis"
+        made.add_column(name, justify=justify, no_wrap=not wraps, overflow=overflow, ratio=(wide or {}).get(name))
     return made
 
 
@@ -124,14 +120,14 @@ def result(record: dict[str, Any]) -> None:
     out.print(f"{coloured(record['status'])}  [bold]{escape(record['sync'])}[/]  run {record['run']}  {seconds}")
     if record["reason"]:
         out.print(f"  {escape(record['reason'])}", soft_wrap=True)
-    counts = f"{record['added']} added, {record['changed']} changed, {record['removed']} removed"
-    skipped = f" ({record['skipped']} skipped)" if record["skipped"] else ""
+    changes = f"{record['added']} added, {record['changed']} changed, {record['removed']} removed"
+    skipped = f", {record['skipped']} skipped" if record["skipped"] else ""
+    out.print(f"  {record['rows']} rows read: {changes}{skipped}", soft_wrap=True)
     outcomes = f"{record['accepted']} accepted, {record['rejected']} rejected, {record['in_doubt']} in doubt"
-    out.print(f"  {record['rows']} rows: {counts}{skipped} → {outcomes}")
-    if record["owed_before"] or record["owed_after"]:
-        out.print(f"  owed: {record['owed_before']} before, {record['owed_after']} after")
+    owed = f"; owed {record['owed_before']} before, {record['owed_after']} after"
+    out.print(f"  {outcomes}{owed if record['owed_before'] or record['owed_after'] else ''}", soft_wrap=True)
     if record["owed_after"]:
-        out.print(f"  [dim]to list them: rowcast rejects {escape(record['sync'])}[/]")
+        out.print(f"  [dim]to list them: rowcast rejects {escape(record['sync'])}[/]", soft_wrap=True)
     _columns(record)
 
 
@@ -146,7 +142,7 @@ def runs(records: list[dict[str, Any]]) -> None:
         out.print("No runs yet. Start one with: rowcast run SYNC")
         return
     numbers = ("ROWS", "CHANGES", "ACCEPTED", "OWED")
-    rows = table("RUN", "SYNC", "STATUS", *numbers, numbers=numbers, wide="SYNC")
+    rows = table("RUN", "SYNC", "STATUS", *numbers, numbers=numbers, wide={"SYNC": 1})
     for one in records:
         changes = f"+{one['added']} ~{one['changed']} -{one['removed']}"
         counts = (f"{one['rows']}", changes, f"{one['accepted']}", f"{one['owed_after']}")
@@ -179,7 +175,7 @@ def run_info(record: dict[str, Any]) -> None:
         if value != "" and value is not None:
             out.print(f"  [dim]{name:<18}[/]{escape(str(value))}", soft_wrap=True)
     if record["reasons"]:
-        rows = table("ROWS", "OUTCOME", "REASON", numbers=("ROWS",), wide="REASON")
+        rows = table("ROWS", "OUTCOME", "REASON", numbers=("ROWS",), wide={"REASON": 1})
         for one in record["reasons"]:
             rows.add_row(str(one["rows"]), coloured(one["outcome"]), escape(one["reason"]))
         out.print(rows)
@@ -189,7 +185,7 @@ def rejects(sync: str, records: list[dict[str, Any]]) -> None:
     if not records:
         out.print(f"{escape(sync)} owes nothing.")
         return
-    rows = table("KEY", "OPERATION", "OUTCOME", "TRIES", "SINCE", "REASON", numbers=("TRIES",), wide="REASON")
+    rows = table("KEY", "OPERATION", "OUTCOME", "TRIES", "SINCE", "REASON", numbers=("TRIES",), wide={"REASON": 1})
     for one in records:
         rows.add_row(
             escape(text_of(one["key"])),
