@@ -108,6 +108,19 @@ def test_old_snapshots_are_forgotten_but_for_the_last_three() -> None:
     assert set(manifests) == set(world.head.history)
 
 
+def test_partitions_that_do_not_change_share_their_file_with_older_snapshots() -> None:
+    world = settled(*range(100), limits=Limits(concurrency=1, rows_per_partition=4))
+    for number in range(6):
+        world.source.put(id=5, v=f"{number}")
+        assert accounts(world.run()) == {"changed": 1, "accepted": 1}
+    files = [key for key in world.snapshots.objects if key.endswith(".parquet")]
+    manifest = world.snapshots.manifest(world.head.manifest)
+    assert len(files) == sum(partition.key is not None for partition in manifest.partitions) + 2
+    for key in range(90, 100):
+        world.source.put(id=key, v="other")
+    assert accounts(world.run()) == {"changed": 10, "accepted": 10}
+
+
 # --- triggers ---
 
 

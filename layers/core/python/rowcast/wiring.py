@@ -157,10 +157,10 @@ class Services:
 
             bucket = source.bucket or self._environment["ROWCAST_BUCKET"]
             return S3FilesSource(client=self.client("s3"), bucket=bucket, prefix=source.prefix, scratch=scratch)
-        from rowcast.sources.postgres import PostgresQuerySource
+        from rowcast.sources.postgres import PostgresSource
 
         password = self.secrets.resolve(source.password) if source.password else None
-        return PostgresQuerySource(source, password)
+        return PostgresSource(source, password)
 
     def destination(self, definition: Definition, deployment: Deployment) -> Destination:
         from rowcast.destinations import destination

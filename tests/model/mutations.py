@@ -1,0 +1,201 @@
+"""Breaks the engine on purpose, one promise at a time, and shows which test notices: `python -m tests.model.mutations`.
+
+Each mutation is a replacement of one piece of the core's text in a copy of the tree. A mutation that no test catches, or
+whose text is no longer there, fails the command.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+ROOT = Path(__file__).parents[2]
+CORE = "layers/core/python/rowcast"
+SUITE = ["tests/unit/test_route.py", "tests/unit/test_overlap.py", "tests/model", "tests/contract"]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    name: str
+    breaks: str
+    file: str
+    old: str
+    new: str
+
+
+MUTATIONS = [
+    Mutation(
+        "acknowledge before delivery",
+        "I2",
+        "fan_out.py",
+        "    worker.work(token)\n",
+        "    from rowcast.models import Outcome\n"
+        "    worker.state.outcomes = [Outcome(outcome='accepted') for _ in chunk.changes]\n"
+        "    worker.state.done = True\n"
+        "    needs.changes.record(run.sync, run.run, worker.state)\n"
+        "    worker.state.outcomes = [None for _ in chunk.changes]\n"
+        "    worker.work(token)\n",
+    ),
+    Mutation(
+        "drop rejected rows",
+        "I2",
+        "commit.py",
+        '        if outcome.outcome != "accepted":\n            owed',
+        '        if outcome.outcome == "in_doubt":\n            owed',
+    ),
+    Mutation(
+        "random change ids",
+        "I5",
+        "models.py",
+        "return short_hash(sync, destination, key_hash, before, after, str(generation))",
+        "import uuid\n    return uuid.uuid4().hex",
+    ),
+    Mutation(
+        "abandon an open run",
+        "I1",
+        "open.py",
+        'if left is not None and left.phase == "sealed":',
+        'if left is not None and left.phase == "never":',
+    ),
+    Mutation("no fencing", "I7", "lock.py", "if head.token != token or head.open_run != run:", "if False:"),
+    Mutation(
+        "commit twice",
+        "I6",
+        "commit.py",
+        "head, generation=run.generation + 1,",
+        "head, generation=head.generation + 2,",
+    ),
+    Mutation(
+        "treat a time-out as accepted",
+        "I2",
+        "fan_out.py",
+        '        if verdict.kind == "accepted":\n            name',
+        '        if verdict.kind in ("accepted", "in_doubt"):\n            name',
+    ),
+    Mutation(
+        "SDK retries left on for Invoke", "I5", "destinations/session.py", '"total_max_attempts": 1', '"total_max_attempts": 3'
+    ),
+    Mutation(
+        "digest of the wrong partition",
+        "I1",
+        "snapshot.py",
+        "same.partitions[number].digest != partition.digest",
+        "same.partitions[number - 1].digest == partition.digest",
+    ),
+    Mutation(
+        "debt measured from the wrong row", "I3", "commit.py", "accepted=change.before,", "accepted=change.after,"
+    ),
+    Mutation(
+        "drain before the lock",
+        "I7",
+        "open.py",
+        "    head = needs.states.take_lock(seen, execution)\n",
+        "    drain(sync, needs.queue(needs.definitions.deployment(sync)), needs)\n"
+        "    head = needs.states.take_lock(seen, execution)\n",
+    ),
+    Mutation(
+        "tell the queue before the debt is written",
+        "I8",
+        "commit.py",
+        "    needs.debts.book(run.sync, token, owed, paid)\n    if owed:\n"
+        "        hashes = [debt.key_hash for debt in owed]\n",
+        "    hashes = [debt.key_hash for debt in owed]\n    if owed:\n",
+    ),
+    Mutation("retry with stale values", "I1", "owing.py", "        after=now,\n", "        after=debt.sent,\n"),
+    Mutation("compare by text", "I10", "columns.py", "    return _CANONICAL[column.type](reference(column.name, table))", "    return f'{reference(column.name, table)}::VARCHAR'"),
+    Mutation(
+        "forget the doubt of an earlier run",
+        "I1",
+        "commit.py",
+        'outcome.outcome == "in_doubt" or (origin is not None and origin.in_doubt)',
+        'outcome.outcome == "in_doubt"',
+    ),
+    Mutation(
+        "count a resent rejection as a plain one",
+        "I2",
+        "fan_out.py",
+        "[doubt or outcome is None for doubt, outcome",
+        "[doubt for doubt, outcome",
+    ),
+    Mutation(
+        "advance past an unworked chunk",
+        "I2",
+        "commit.py",
+        'Outcome(outcome="rejected", reason=NOT_SENT)',
+        'Outcome(outcome="accepted", reason=NOT_SENT)',
+    ),
+    Mutation(
+        "send while an earlier holder's worker may still send",
+        "I4",
+        "fan_out.py",
+        "    _outlive(before, token, needs)\n",
+        "",
+    ),
+    Mutation(
+        "ignore the debts of a partition that did not change",
+        "I2",
+        "snapshot.py",
+        "return sorted(differing | {",
+        "return sorted(differing & {",
+    ),
+    Mutation(
+        "delete files that a kept snapshot shares",
+        "I6",
+        "commit.py",
+        "_files(needs.snapshots.manifest(manifest)) - alive",
+        "_files(needs.snapshots.manifest(manifest))",
+    ),
+]
+
+
+def caught_by(mutation: Mutation, tree: Path) -> str | None:
+    """The first test that fails under the mutation; None when all pass."""
+    path = tree / CORE / mutation.file
+    text = path.read_text()
+    if mutation.old not in text:
+        raise SystemExit(f"{mutation.name}: {mutation.file} no longer holds the text to break; mend the mutation.")
+    path.write_text(text.replace(mutation.old, mutation.new, 1))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not long and not postgres and not emulator", "-p",
+             "no:cacheprovider", "--no-header", *SUITE],
+            cwd=tree,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        path.write_text(text)
+    found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    return found.group(1) if found else ("the suite did not end well" if done.returncode else None)
+
+
+def main(names: list[str]) -> int:
+    chosen = [mutation for mutation in MUTATIONS if not names or any(name in mutation.name for name in names)]
+    table = Table("mutation", "breaks", "caught by")
+    missed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        ignore = shutil.ignore_patterns(".git", ".venv", "node_modules", "cdk.out*", ".cache", ".rowcast", "__pycache__")
+        shutil.copytree(ROOT, tree, ignore=ignore)
+        for mutation in track(chosen, description="Breaking promises", transient=True):
+            test = caught_by(mutation, tree)
+            missed += test is None
+            table.add_row(mutation.name, mutation.breaks, test or "[red]nothing[/red]")
+    console = Console()
+    console.print(table)
+    console.print(f"{len(chosen) - missed} of {len(chosen)} mutations caught")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
