@@ -157,10 +157,10 @@ class Services:
 
             bucket = source.bucket or self._environment["ROWCAST_BUCKET"]
             return S3FilesSource(client=self.client("s3"), bucket=bucket, prefix=source.prefix, scratch=scratch)
-        from rowcast.sources.postgres import PostgresSource
+        from rowcast.sources.postgres import PostgresQuerySource
 
         password = self.secrets.resolve(source.password) if source.password else None
-        return PostgresSource(source, password)
+        return PostgresQuerySource(source, password)
 
     def destination(self, definition: Definition, deployment: Deployment) -> Destination:
         from rowcast.destinations import destination
@@ -203,7 +203,7 @@ def step(work: Callable[[dict[str, Any], Step], Any]) -> Handler:
 
     @wraps(work)
     def handler(event: dict[str, Any], context: Any) -> Any:
-        ids = {name: event[name] for name in ("sync", "run", "partition", "chunk") if name in event}
+        ids: dict[str, Any] = {name: event[name] for name in ("sync", "run", "partition", "chunk") if name in event}
         log = _logger()
         started = time.monotonic()
         try:
