@@ -47,17 +47,26 @@ def lose_reply(client: Any, operation: str, times: int = 1) -> None:
 
 
 def leave_keys_unread(client: Any, times: int = 1) -> None:
-    """BatchGetItem leaves the second half of the found items' keys in UnprocessedKeys."""
+    """BatchGetItem reads the first half of the keys and leaves the others in UnprocessedKeys."""
+    left = [times]
 
-    def fault(parsed: dict[str, Any], **_: Any) -> None:
-        for table, items in parsed.get("Responses", {}).items():
-            left = items[len(items) // 2 :]
-            del items[len(items) // 2 :]
-            keys = [{name: item[name] for name in ("pk", "sk") if name in item} for item in left]
-            if left:
-                parsed["UnprocessedKeys"] = {table: {"Keys": keys}}
+    def take_out(params: dict[str, Any], context: dict[str, Any], **_: Any) -> dict[str, Any] | None:
+        if left[0] == 0:
+            return None
+        left[0] -= 1
+        asked = params["RequestItems"]
+        half = {table: (len(request["Keys"]) + 1) // 2 for table, request in asked.items()}
+        unread = {table: {**request, "Keys": request["Keys"][half[table] :]} for table, request in asked.items()}
+        context["unread"] = {table: request for table, request in unread.items() if request["Keys"]}
+        read = {table: {**request, "Keys": request["Keys"][: half[table]]} for table, request in asked.items()}
+        return {**params, "RequestItems": read}
 
-    _arm(client, "after-call", "BatchGetItem", fault, times)
+    def put_back(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        if context.get("unread"):
+            parsed["UnprocessedKeys"] = context["unread"]
+
+    client.meta.events.register("provide-client-params.dynamodb.BatchGetItem", take_out)
+    client.meta.events.register("after-call.dynamodb.BatchGetItem", put_back)
 
 
 def fail_entries(client: Any, operation: str, *ids: str, sender_fault: bool = False, times: int = 1) -> None:
@@ -84,7 +93,11 @@ def fail_entries(client: Any, operation: str, *ids: str, sender_fault: bool = Fa
 
 def before(client: Any, operation: str, work: Callable[[], object], times: int = 1) -> None:
     """Runs `work` just before the next call leaves: the other party of a race."""
-    _arm(client, "before-call", operation, lambda **_: work() and None, times)
+
+    def fault(**_: Any) -> None:
+        work()
+
+    _arm(client, "before-call", operation, fault, times)
 
 
 def _arm(client: Any, event: str, operation: str, fault: Callable[..., Any], times: int, *, last: bool = False) -> None:

@@ -51,7 +51,7 @@ def refuse(operation: str, code: str, message: str, status: int = 400) -> Client
 def _hook(check: Callable[[Parameters], str | None], operation: str) -> Callable[..., None]:
     def hook(params: Parameters, **_: Any) -> None:
         if reason := check(params):
-            code, _, message = reason.partition(": ")
+            code, message = reason.split(": ", 1)
             raise refuse(operation, code, message, 413 if code in ("RequestTooLargeException",) else 400)
 
     return hook

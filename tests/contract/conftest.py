@@ -109,7 +109,7 @@ def build_aws_stores() -> Stores:
     from rowcast.stores.state import DynamoState
 
     clients: dict[str, Any] = {
-        service: enforce(_session().client(service, config=aws.control_config()))  # type: ignore[call-overload]
+        service: enforce(_session().client(service, config=aws.control_config()))
         for service in ("s3", "dynamodb", "sqs", "ssm")
     }
     _make(clients)
@@ -121,9 +121,7 @@ def build_aws_stores() -> Stores:
         definitions=AwsDefinitions(ssm=clients["ssm"], objects=objects, prefix="/stack/syncs/"),
         state=DynamoState(client=clients["dynamodb"], table="state", clock=clock),
         changes=DynamoChanges(client=clients["dynamodb"], table="changes", bodies=bodies, clock=clock),
-        debts=DynamoDebts(
-            client=clients["dynamodb"], table="debts", state_table="state", bodies=bodies, clock=clock
-        ),
+        debts=DynamoDebts(client=clients["dynamodb"], table="debts", state_table="state", bodies=bodies, clock=clock),
         queue=SqsRetryQueue(
             client=clients["sqs"],
             queue_url=clients["queue_url"],

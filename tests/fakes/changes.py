@@ -5,7 +5,7 @@ from copy import deepcopy
 
 from msgspec.structs import replace
 
-from rowcast.errors import LockLost
+from rowcast.errors import LockLost, RunFailed
 from rowcast.models import Chunk, ChunkState, PartitionResult
 
 
@@ -20,6 +20,8 @@ class FakeChangeStore:
         self.chunks.setdefault((chunk.sync, chunk.run, chunk.id), deepcopy(chunk))
 
     def chunk(self, sync: str, run: str, chunk: str) -> Chunk:
+        if (sync, run, chunk) not in self.chunks:
+            raise RunFailed(f"Chunk {chunk} of run {run} of {sync} is gone.")
         return deepcopy(self.chunks[sync, run, chunk])
 
     def put_result(self, sync: str, run: str, result: PartitionResult) -> None:

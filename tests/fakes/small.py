@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
+from decimal import Decimal
+
+import msgspec
 
 from rowcast import definition as definitions
 from rowcast.definition import Definition
 from rowcast.errors import DefinitionInvalid, RunFailed
-from rowcast.models import Deployment, Notice
+from rowcast.models import Deployment, Notice, to_json
 from rowcast.ports import CallRecord
 
 
@@ -152,13 +155,16 @@ class FakeRetryQueue:
         self.hidden.clear()
 
 
+_call_decoder = msgspec.json.Decoder(CallRecord, float_hook=Decimal)
+
+
 class FakeCallStore:
     def __init__(self) -> None:
-        self.stored: dict[tuple[str, str], dict[tuple[str, str], list[CallRecord]]] = {}
+        self.stored: dict[tuple[str, str], dict[tuple[str, str], list[bytes]]] = {}
 
     def put(self, sync: str, run: str, chunk: str, claim: str, records: Sequence[CallRecord]) -> None:
-        self.stored.setdefault((sync, run), {})[chunk, claim] = deepcopy(list(records))
+        self.stored.setdefault((sync, run), {})[chunk, claim] = [to_json(record) for record in records]
 
     def calls(self, sync: str, run: str) -> Iterator[CallRecord]:
         for _, records in sorted(self.stored.get((sync, run), {}).items()):
-            yield from deepcopy(records)
+            yield from (_call_decoder.decode(record) for record in records)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from rowcast.errors import SnapshotDamaged
+from rowcast.errors import RunFailed, SnapshotDamaged
 from rowcast.models import Manifest, from_json, to_json
 
 
@@ -17,7 +17,7 @@ class FakeSnapshotStore:
 
     def put_file(self, key: str, path: Path) -> None:
         if key in self.objects:
-            raise SnapshotDamaged(f"{key} was written before.")
+            raise RunFailed(f"{key} was written before.")
         self.objects[key] = path.read_bytes()
 
     def put_manifest(self, manifest: Manifest) -> tuple[str, Manifest]:
@@ -32,7 +32,9 @@ class FakeSnapshotStore:
 
     def fetch(self, partition_key: str, sha256: str, path: Path) -> None:
         data = self.objects.get(partition_key)
-        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+        if data is None:
+            raise SnapshotDamaged(f"{partition_key} is gone, though a manifest names it.")
+        if hashlib.sha256(data).hexdigest() != sha256:
             raise SnapshotDamaged(f"{partition_key} is not what its manifest says.")
         path.write_bytes(data)
 
@@ -42,6 +44,8 @@ class FakeSnapshotStore:
         return key
 
     def work(self, key: str) -> list[Any]:
+        if key not in self.objects:
+            raise RunFailed(f"The work list {key} is gone.")
         return list(from_json(self.objects[key]))
 
     def delete(self, keys: Iterable[str]) -> None:
