@@ -20,8 +20,12 @@ def answer_error(client: Any, operation: str, code: str, status: int = 400, time
 
 def answer(client: Any, operation: str, reply: dict[str, Any], times: int = 1) -> None:
     """The service answers `reply`, and nothing takes effect."""
-    parsed = {"ResponseMetadata": {"HTTPStatusCode": 200}, **reply}
-    _arm(client, "before-call", operation, lambda **_: (SimpleNamespace(status_code=200), parsed), times)
+    _arm(client, "before-call", operation, lambda **_: ok(reply), times)
+
+
+def ok(reply: dict[str, Any]) -> Any:
+    """What a `before-call` hook returns to stand in for a call that succeeded."""
+    return SimpleNamespace(status_code=200), {"ResponseMetadata": {"HTTPStatusCode": 200}, **reply}
 
 
 def fail_to_connect(client: Any, operation: str, times: int = 1) -> None:
@@ -29,6 +33,15 @@ def fail_to_connect(client: Any, operation: str, times: int = 1) -> None:
 
     def fault(**_: Any) -> None:
         raise ConnectTimeoutError(endpoint_url="https://aws")
+
+    _arm(client, "before-call", operation, fault, times)
+
+
+def break_off(client: Any, operation: str, times: int = 1) -> None:
+    """The connection ends without a reply. Nothing takes effect, which the caller cannot know."""
+
+    def fault(**_: Any) -> None:
+        raise ReadTimeoutError(endpoint_url="https://aws")
 
     _arm(client, "before-call", operation, fault, times)
 

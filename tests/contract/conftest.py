@@ -142,6 +142,13 @@ def _session() -> Any:
     return boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
 
 
+def client_of(service: str) -> Any:
+    """A client that makes one attempt, as destinations do."""
+    from rowcast.destinations.session import delivery_config
+
+    return _session().client(service, config=delivery_config())
+
+
 def _make(clients: dict[str, Any]) -> None:
     clients["s3"].create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     for table in TABLES:

@@ -1,0 +1,195 @@
+"""What every destination owes, whatever it is."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from rowcast import ports
+from rowcast.definition import Trigger, Triggers
+from rowcast.destinations.eventbridge import EventBridge
+from rowcast.destinations.function import LambdaFunction
+from rowcast.errors import DestinationRefused
+from rowcast.models import Change
+from rowcast.ports import MessageToSend, Verdict
+from tests import aws_faults, fakes
+from tests.aws_limits import enforce
+from tests.contract.conftest import client_of
+
+BUSY = "arn:aws:lambda:eu-west-1:123456789012:function:welcome"
+
+
+def a_message(number: int = 1, size: int = 0, operation: Any = "added") -> MessageToSend:
+    body = json.dumps({"id": number, "padding": "x" * size}).encode()
+    row = {"id": number}
+    before, after = (None, row) if operation == "added" else (row, None)
+    change = Change(
+        operation=operation, key=[number], key_hash=f"{number:032x}", id=f"change-{number}", before=before, after=after
+    )
+    return MessageToSend(change=change, body=body, time=1_760_000_000.0, sync="orders", run="r1")
+
+
+@dataclass
+class Target:
+    """A destination, how to make its next call go wrong, and the bodies that arrived."""
+
+    destination: ports.Destination
+    go_wrong: Callable[[str], None]
+    missing: ports.Destination
+    arrived: Callable[[], list[Any]]
+    most_bytes: int
+
+
+@pytest.fixture(params=["fake", "eventbridge", "lambda"])
+def target(request: pytest.FixtureRequest) -> Iterator[Target]:
+    makers = {"fake": _fake, "eventbridge": _eventbridge, "lambda": _lambda}
+    if request.param != "fake":
+        request.getfixturevalue("aws")
+    return makers[request.param]()
+
+
+def _fake() -> Target:
+    destination = fakes.FakeDestination(batch_size=10)
+
+    def go_wrong(kind: str) -> None:
+        if kind == "unusable":
+            destination.refuse = "access denied"
+        else:
+            verdict = Verdict(kind=kind, reason=kind)  # type: ignore[arg-type]
+            destination.script = {f"{number:032x}": [verdict] for number in range(20)}
+
+    return Target(
+        destination,
+        go_wrong,
+        fakes.FakeDestination(refuse="missing"),
+        lambda: [json.loads(message.body) for message in destination.accepted],
+        1_000_000,
+    )
+
+
+def _eventbridge() -> Target:
+    client = enforce(client_of("events"))
+    client.create_event_bus(Name="orders")
+    trigger = Trigger(bus="orders", source="shop", detail_type="Order")
+    arrived: list[Any] = []
+    _spy(client, "PutEvents", lambda params: arrived.extend(json.loads(e["Detail"]) for e in params["Entries"]))
+    missing = Triggers(added=Trigger(bus="nowhere", source="shop", detail_type="Order"))
+    return Target(
+        EventBridge(client=client, triggers=Triggers(added=trigger, removed=trigger)),
+        lambda kind: _go_wrong(client, "PutEvents", kind),
+        EventBridge(client=client, triggers=missing),
+        lambda: arrived,
+        1_048_000,
+    )
+
+
+def _lambda() -> Target:
+    client = enforce(client_of("lambda"))
+    arrived: list[Any] = []
+    aws_faults.answer_error(client, "GetFunctionConfiguration", "ResourceNotFoundException", 404)
+
+    def run(params: dict[str, Any], **_: Any) -> Any:
+        arrived.extend(json.loads(params["body"])["rows"])
+        return aws_faults.ok({"StatusCode": 200, "Payload": io.BytesIO(b'{"errors": []}')})
+
+    client.meta.events.register_last("before-call.lambda.Invoke", run)
+    function = LambdaFunction(client=client, function=BUSY, batch_size=10, primary_key=("id",))
+    return Target(function, lambda kind: _go_wrong(client, "Invoke", kind), function, lambda: arrived, 5_999_000)
+
+
+def _go_wrong(client: Any, operation: str, kind: str) -> None:
+    if kind == "throttled":
+        aws_faults.answer_error(client, operation, "TooManyRequestsException", 429)
+    elif kind == "unusable":
+        aws_faults.answer_error(client, operation, "AccessDeniedException", 403)
+    elif kind == "in_doubt":
+        aws_faults.break_off(client, operation)
+    else:
+        aws_faults.answer_error(client, operation, "ValidationException", 400)
+
+
+def _spy(client: Any, operation: str, see: Callable[[dict[str, Any]], None]) -> None:
+    """Sees the parameters of calls that the service takes."""
+
+    def keep(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["seen"] = params
+
+    def tell(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        if "Error" not in parsed:
+            see(context["seen"])
+
+    service = client.meta.service_model.service_id.hyphenize()
+    client.meta.events.register_first(f"provide-client-params.{service}.{operation}", keep)
+    client.meta.events.register_last(f"after-call.{service}.{operation}", tell)
+
+
+def test_every_message_of_a_call_is_answered(target: Target) -> None:
+    batch = [a_message(number) for number in range(7)]
+    result = target.destination.send(batch, "b1", 1)
+    assert [verdict.kind for verdict in result.verdicts] == ["accepted"] * 7
+    assert [body["id"] for body in target.arrived()] == list(range(7))
+
+
+def test_batches_hold_every_message_once_and_in_order(target: Target) -> None:
+    messages = [a_message(number, size=number * 300) for number in range(300)]
+    batches, impossible = target.destination.batches(messages)
+    assert [message for batch in batches for message in batch] == messages
+    assert impossible == []
+    assert max(map(len, batches)) <= 10
+
+
+def test_batches_are_cut_by_bytes_so_that_each_is_taken(target: Target) -> None:
+    messages = [a_message(number, size=target.most_bytes * 2 // 5) for number in range(5)]
+    batches, _ = target.destination.batches(messages)
+    assert [len(batch) for batch in batches] == [2, 2, 1]
+    for batch in batches:
+        verdicts = target.destination.send(batch, "b1", 1).verdicts
+        assert [verdict.kind for verdict in verdicts] == ["accepted"] * len(batch)
+
+
+def test_the_largest_message_that_is_batched_is_taken(target: Target) -> None:
+    batches, impossible = target.destination.batches([a_message(1, size=target.most_bytes - 200)])
+    assert impossible == []
+    assert target.destination.send(batches[0], "b1", 1).verdicts[0].kind == "accepted"
+
+
+def test_a_message_that_no_call_can_carry_is_told_apart_and_costs_no_other(target: Target) -> None:
+    huge = a_message(2, size=target.most_bytes + 2_000)
+    batches, impossible = target.destination.batches([a_message(1), huge, a_message(3)])
+    assert [[message.change.key for message in batch] for batch in batches] == [[[1], [3]]]
+    assert [message for message, _ in impossible] == [huge]
+    assert impossible[0][1]
+
+
+@pytest.mark.parametrize("kind", ["throttled", "in_doubt", "refused"])
+def test_a_call_that_fails_says_what_that_means_for_each_message(target: Target, kind: str) -> None:
+    target.go_wrong(kind)
+    result = target.destination.send([a_message(1), a_message(2)], "b1", 1)
+    assert [verdict.kind for verdict in result.verdicts] == [kind] * 2
+    assert all(verdict.reason for verdict in result.verdicts)
+    assert target.arrived() == []
+
+
+def test_a_target_that_cannot_be_used_at_all_stops_the_run(target: Target) -> None:
+    target.go_wrong("unusable")
+    with pytest.raises(DestinationRefused):
+        target.destination.send([a_message()], "b1", 1)
+
+
+def test_a_target_that_is_missing_is_named_before_anything_is_sent(target: Target) -> None:
+    with pytest.raises(DestinationRefused):
+        target.missing.check()
+    assert target.arrived() == []
+
+
+def test_a_call_can_be_recorded(target: Target) -> None:
+    from rowcast.models import from_json, to_json
+
+    result = target.destination.send([a_message(1)], "b1", 1)
+    assert from_json(to_json(result.request))
+    assert from_json(to_json(result.reply))
