@@ -1,0 +1,102 @@
+"""The roles are enough: every step works under them, in an embedded AWS that enforces IAM."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from project.model import Sync
+from rowcast.definition import EventBridgeDestination, LambdaDestination, Limits, Rate, Retry
+from tests.infra.conftest import synth
+from tests.infra.enforcing import Aws, emulator
+from tests.infra.projects import SHOP, buses, project, sync
+
+pytestmark = pytest.mark.emulator
+
+ACCEPTS = "def handler(event, context):\n    return {}\n"
+REJECTS = (
+    "def handler(event, context):\n"
+    "    key = event['metadata']['primary_key_column']\n"
+    "    return {'errors': [{'primary_key_value': row[key], 'reason': 'no'} for row in event['rows'][:2]]}\n"
+)
+
+
+class Deployed:
+    """The deployment, and a clock that gives each run its own scheduled time."""
+
+    def __init__(self, aws: Aws, outputs: dict[str, str]) -> None:
+        self.aws, self._outputs, self._minute = aws, outputs, 0
+
+    def rows(self, *rows: tuple[int, str]) -> None:
+        text = "order_id,email\n" + "".join(f"order {number},{email}\n" for number, email in rows)
+        self.aws.client("s3").put_object(Bucket=self._outputs["Bucket"], Key="sources/shop/orders.csv", Body=text)
+
+    def no_files(self) -> None:
+        self.aws.client("s3").delete_object(Bucket=self._outputs["Bucket"], Key="sources/shop/orders.csv")
+
+    def run(self, name: str) -> dict[str, Any]:
+        self._minute += 1
+        return self.aws.run(self._outputs["StateMachine"], name, f"2026-01-01T00:{self._minute:02}:00Z")
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    events = _with(
+        sync("events", SHOP, EventBridgeDestination(), buses(added="orders", changed="orders", removed="orders")),
+        limits=Limits(rate=Rate(count=1000, seconds=1)),
+    )
+    calls = _with(sync("calls", SHOP, LambdaDestination(function="target", batch_size=10)), retry=Retry(immediate=0))
+    shop = dataclasses.replace(project(), syncs={one.name: one for one in (events, calls)})
+    folder = tmp_path_factory.mktemp("enforced")
+    with emulator(folder) as aws:
+        outputs = aws.deploy(synth(folder / "cdk.out", platform="host", of=shop))
+        aws.client("events").create_event_bus(Name="orders")
+        aws.function("target", ACCEPTS)
+        yield Deployed(aws, outputs)
+
+
+def _with(one: Sync, **settings: Any) -> Sync:
+    definition = msgspec.structs.replace(one.definition, initial_sync="backfill", **settings)
+    return dataclasses.replace(one, definition=definition)
+
+
+def test_rows_reach_a_bus_at_the_pace_that_is_allowed(deployed: Deployed) -> None:
+    deployed.rows((1, "a"), (2, "b"), (3, "c"))
+    assert _counts(deployed.run("events")) == ("completed", 3, 0, 0)
+    deployed.rows((1, "a"), (2, "changed"))
+    assert _counts(deployed.run("events")) == ("completed", 2, 0, 0)
+
+
+def test_rejected_rows_become_debts_and_the_next_run_pays_them(deployed: Deployed) -> None:
+    deployed.rows((1, "a"), (2, "b"), (3, "c"))
+    deployed.aws.function("target", REJECTS)
+    assert _counts(deployed.run("calls")) == ("completed", 1, 2, 2)
+    deployed.aws.function("target", ACCEPTS)
+    assert _counts(deployed.run("calls")) == ("completed", 2, 0, 0)
+
+
+def test_a_run_that_a_guard_holds_is_put_away(deployed: Deployed) -> None:
+    deployed.rows((1, "a"))
+    deployed.run("events")
+    deployed.rows()
+    held = deployed.run("events")
+    assert (held["status"], held["accepted"]) == ("held", 0), held["reason"]
+
+
+def test_a_run_whose_source_fails_is_recorded_and_the_next_one_works(deployed: Deployed) -> None:
+    deployed.rows((1, "a"))
+    deployed.run("calls")
+    deployed.no_files()
+    failed = deployed.run("calls")
+    assert failed["status"] == "failed"
+    assert "no files" in failed["reason"]
+    deployed.rows((1, "b"), (2, "b"))
+    assert deployed.run("calls")["status"] == "completed"
+
+
+def _counts(summary: dict[str, Any]) -> tuple[str, int, int, int]:
+    return summary["status"], summary["accepted"], summary["rejected"], summary["owed_after"]
