@@ -150,11 +150,11 @@ def _list(kind: Type, value: str, column: str, depth: int) -> str:
 
 def _struct(kind: Type, value: str, column: str, depth: int) -> str:
     members = [
-        f"to_json({literal(name)})::VARCHAR || ':' || "
+        f"to_json({literal(name)})::VARCHAR, ':', "
         + _item(child, f"struct_extract({value}, {literal(name)})", column, depth)
         for name, child in kind.children
     ]
-    return f"CASE WHEN {value} IS NOT NULL THEN '{{' || " + " || ',' || ".join(members) + " || '}' END"
+    return f"CASE WHEN {value} IS NOT NULL THEN concat('{{', " + ", ',', ".join(members) + ", '}') END"
 
 
 def _map(kind: Type, value: str, column: str, depth: int) -> str:

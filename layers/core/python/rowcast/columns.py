@@ -76,10 +76,10 @@ def row_json(columns: Sequence[Column], table: str = "") -> str:
         return "'{}'"
     members = (
         f"{literal(to_json(column.name).decode() + ':')}"
-        f" || coalesce({json_value(column.type, reference(column.name, table))}, 'null')"
+        f", coalesce({json_value(column.type, reference(column.name, table))}, 'null')"
         for column in columns
     )
-    return "('{' || " + " || ',' || ".join(members) + " || '}')"
+    return "concat('{', " + ", ',', ".join(members) + ", '}')"
 
 
 def differing(before: Sequence[Column], after: Sequence[Column], old: str, new: str) -> str:
@@ -97,8 +97,9 @@ def differing(before: Sequence[Column], after: Sequence[Column], old: str, new: 
 
 
 def _hash(texts: Sequence[str]) -> str:
-    parts = " || ".join(f"coalesce(strlen({text})::VARCHAR || ':' || {text}, '-')" for text in texts)
-    return f"left(sha256({parts}), 32)::UUID"
+    """By one flat call: a chain of || would be as deep as there are columns, and the engine's depth is limited."""
+    parts = ", ".join(f"coalesce(strlen({text})::VARCHAR || ':' || {text}, '-')" for text in texts)
+    return f"left(sha256(concat({parts})), 32)::UUID"
 
 
 def _integer(value: str) -> str:
