@@ -112,11 +112,9 @@ def _decimal(value: str) -> str:
 
 def plain_number(text: str) -> str:
     """Digits without a fraction's trailing zeros, with a digit before the point, and zero without a sign."""
-    cut = f"rtrim(rtrim({text}, '0'), '.')"
-    cut = f"CASE WHEN contains({text}, '.') THEN {cut} ELSE {text} END"
-    return (
-        f"CASE WHEN regexp_matches({text}, '^-?0*\\.?0*$') THEN '0' ELSE regexp_replace({cut}, '^(-?)\\.', '\\10.') END"
-    )
+    led = f"regexp_replace({text}, '^(-?)\\.', '\\10.')"
+    cut = f"regexp_replace({led}, '(\\.0+|(\\.[0-9]*[1-9])0+)$', '\\2')"
+    return f"regexp_replace({cut}, '^-0$', '0')"
 
 
 def _float(value: str) -> str:
@@ -139,29 +137,33 @@ def _instant(tag: str) -> Callable[[str], str]:
 
 
 def _json(value: str) -> str:
-    token = plain_number(_without_exponent("token"))
-    spelled = (
-        f"array_to_string(list_transform(regexp_extract_all({value}, {literal(NUMBER_TOKENS)}), lambda token:"
-        f" CASE WHEN ascii(token) = 45 OR ascii(token) BETWEEN 48 AND 57 THEN {token} ELSE token END), '')"
+    tokens = f"regexp_extract_all({value}, {literal(NUMBER_TOKENS)})"
+    numeric = "ascii(token) = 45 OR ascii(token) BETWEEN 48 AND 57"
+    exponent = f"({numeric}) AND regexp_matches(token, '[eE]')"
+    expanded = (
+        f"list_transform({tokens}, lambda token: CASE WHEN {exponent} THEN {_plain_digits('token')} ELSE token END)"
     )
-    return f"('j' || CASE WHEN regexp_matches({value}, '[0-9][.eE]') THEN {spelled} ELSE {value} END)"
+    settled = (
+        f"list_transform({expanded}, lambda token: CASE WHEN {numeric} THEN {plain_number('token')} ELSE token END)"
+    )
+    spelled = f"array_to_string({settled}, '')"
+    return f"('j' || CASE WHEN regexp_matches({value}, '[0-9][.eE]|-0') THEN {spelled} ELSE {value} END)"
 
 
-def _without_exponent(text: str) -> str:
-    """A JSON number as plain digits. Beyond 400 places it stays as it is: no double needs more."""
-    exponent = f"TRY_CAST(regexp_extract({text}, '[eE](.*)$', 1) AS BIGINT)"
-    whole = f"regexp_extract({text}, '^-?([0-9]+)', 1)"
-    fraction = f"regexp_extract({text}, '\\.([0-9]+)', 1)"
-    sign = f"CASE WHEN starts_with({text}, '-') THEN '-' ELSE '' END"
-    point = f"(length({whole}) + {exponent})"
-    digits = f"({whole} || {fraction})"
+def _plain_digits(number: str) -> str:
+    """A JSON number with an exponent as plain digits. Beyond 400 places it stays as it is: no double needs more."""
+    parts = (
+        f"{{'w': regexp_extract({number}, '^-?([0-9]+)', 1), 'f': regexp_extract({number}, '\\.([0-9]+)', 1),"
+        f" 'e': TRY_CAST(regexp_extract({number}, '[eE](.*)$', 1) AS BIGINT)}}"
+    )
     moved = (
-        f"CASE WHEN {point} <= 0 THEN '0.' || repeat('0', -{point}) || {digits}"
-        f" WHEN {point} >= length({digits}) THEN {digits} || repeat('0', {point} - length({digits}))"
-        f" ELSE left({digits}, {point}) || '.' || substr({digits}, {point} + 1) END"
+        "CASE WHEN length(p.w) + p.e <= 0 THEN '0.' || repeat('0', -length(p.w) - p.e) || p.w || p.f"
+        " WHEN p.e >= length(p.f) THEN p.w || p.f || repeat('0', p.e - length(p.f))"
+        " ELSE left(p.w || p.f, length(p.w) + p.e) || '.' || substr(p.w || p.f, length(p.w) + p.e + 1) END"
     )
-    moved = f"regexp_replace({moved}, '^0+([0-9])', '\\1')"
-    return f"CASE WHEN abs({exponent}) <= 400 THEN {sign} || {moved} ELSE {text} END"
+    sign = f"CASE WHEN starts_with({number}, '-') THEN '-' ELSE '' END"
+    signed = f"regexp_replace({sign} || {moved}, '^(-?)0+([0-9])', '\\1\\2')"
+    return f"list_transform([{parts}], lambda p: CASE WHEN abs(p.e) <= 400 THEN {signed} ELSE {number} END)[1]"
 
 
 _CANONICAL: dict[ColumnType, Callable[[str], str]] = {

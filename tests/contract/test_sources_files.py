@@ -1,0 +1,173 @@
+"""Files under a prefix: how a query names them, what their types are, and what a query cannot reach."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rowcast.errors import SourceFailed
+from tests.sources_support import BUCKET, PREFIX, Answer, Folder, ask, s3_folder
+
+ORDERS = "id,total\n1,1.50\n2,12.5\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Folder]:
+    with s3_folder(tmp_path) as made:
+        made.put("orders.csv", ORDERS)
+        yield made
+
+
+def read(folder: Folder, query: str) -> Answer:
+    return ask(folder.source(), query, folder.scratch)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM orders",
+        "SELECT * FROM Orders AS o",
+        "SELECT orders.* FROM 'orders.csv'",
+        "FROM './orders.csv' AS o",
+        "SELECT * FROM read_csv('orders.csv')",
+        "SELECT * FROM read_csv('orders.csv', header = true, delim = ',') AS o",
+        "SELECT * FROM read_csv(['orders.csv'])",
+        "SELECT * FROM 'ord*.csv'",
+        f"SELECT * FROM 's3://{BUCKET}/{PREFIX}/orders.csv'",
+        "WITH o AS (SELECT * FROM orders) SELECT * FROM o WHERE id IN (SELECT id FROM 'orders.csv')",
+        "SELECT id, total FROM (SELECT '😀' || 'orders.csv' AS name, * FROM 'orders.csv') WHERE name = '😀orders.csv'",
+    ],
+)
+def test_a_file_is_named_by_path_pattern_or_stem(folder: Folder, query: str) -> None:
+    rows = read(folder, query).rows
+    assert [(row["id"], row["total"]) for row in rows] == [(1, 1.5), (2, 12.5)]
+
+
+def test_a_text_that_is_a_file_name_stays_a_text(folder: Folder) -> None:
+    assert read(folder, "SELECT 'orders.csv' AS name FROM 'orders.csv' WHERE id = 1").rows == [{"name": "orders.csv"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("people.csv", "id,name\n1,Zoë\n"),
+        ("people.tsv", "id\tname\n1\tZoë\n"),
+        ("people.csv.gz", gzip.compress("id,name\n1,Zoë\n".encode())),
+        ("people.json", '[{"id": 1, "name": "Zoë"}]'),
+        ("people.jsonl", '{"id": 1, "name": "Zoë"}\n'),
+        ("people.ndjson", '{"id": 1, "name": "Zoë"}\n'),
+        ("deep/down/people.jsonl.gz", gzip.compress('{"id": 1, "name": "Zoë"}\n'.encode())),
+        ("people/2026/a.csv", "id,name\n1,Zoë\n"),
+    ],
+)
+def test_each_format_is_read_under_its_table_name(folder: Folder, name: str, body: str | bytes) -> None:
+    folder.put(name, body)
+    assert read(folder, "SELECT id, name FROM people").rows == [{"id": 1, "name": "Zoë"}]
+
+
+def test_parquet_is_read_with_the_types_it_has(folder: Folder) -> None:
+    folder.put_parquet(
+        "typed.parquet",
+        "SELECT 1::UTINYINT AS small, 12.50::DECIMAL(9,2) AS total, [{'a': 1.10}] AS nested,"
+        " TIMESTAMP_NS '2026-01-31 10:00:00.5' AS at, 'x'::BLOB AS data",
+    )
+    found = read(folder, "FROM typed")
+    assert found.json == [
+        '{"small":1,"total":12.50,"nested":[{"a":1.10}],"at":"2026-01-31T10:00:00.500000","data":"eA=="}'
+    ]
+
+
+def test_parts_of_a_microsecond_are_refused(folder: Folder) -> None:
+    folder.put_parquet("typed.parquet", "SELECT TIMESTAMP_NS '2026-01-31 10:00:00.123456789' AS at")
+    with pytest.raises(SourceFailed, match='Column "at" has parts of a microsecond: write "at"::TIMESTAMP'):
+        read(folder, "FROM typed")
+
+
+def test_the_folders_of_a_hive_layout_are_columns(folder: Folder) -> None:
+    folder.put("events/year=2025/a.csv", "k\n1\n")
+    folder.put("events/year=2026/b.csv", "k\n2\n")
+    expected = [{"k": 1, "year": 2025}, {"k": 2, "year": 2026}]
+    for query in ("FROM 'events/*/*.csv'", "FROM 'events/**/*.csv'", "FROM events"):
+        assert read(folder, query).rows == expected
+
+
+def test_a_file_name_in_the_result_is_the_same_in_every_run(folder: Folder, tmp_path: Path) -> None:
+    assert read(folder, "SELECT id, filename FROM read_csv('orders.csv', filename = true) WHERE id = 1").rows == [
+        {"id": 1, "filename": "orders.csv"}
+    ]
+
+
+def test_fractions_in_csv_are_decimals_without_loss(folder: Folder) -> None:
+    folder.put("sums.csv", "a,b,c,d\n0.12345678901234567890,1.5,1e5,00123\n-10,1234567890123456789012345.25,2.5,7\n")
+    found = read(folder, "SELECT * FROM sums")
+    assert found.types == {"a": "decimal", "b": "decimal", "c": "float", "d": "text"}
+    assert '{"a":0.12345678901234567890,"b":1.50,"c":100000.0,"d":"00123"}' in found.json
+    assert read(folder, "SELECT sum(a) AS s FROM read_csv('sums.csv')").json == ['{"s":-9.87654321098765432110}']
+
+
+def test_a_type_depends_on_all_rows_of_a_file(folder: Folder) -> None:
+    folder.put("late.csv", "id,code\n" + "".join(f"{i},{i}\n" for i in range(30_000)) + "30000,x\n")
+    assert read(folder, "SELECT code FROM late WHERE id = 30000").rows == [{"code": "x"}]
+    assert read(folder, "SELECT code FROM read_csv('late.csv') WHERE id = 30000").rows == [{"code": "x"}]
+
+
+def test_types_that_the_query_gives_are_kept(folder: Folder) -> None:
+    found = read(folder, "SELECT * FROM read_csv('orders.csv', types = {'id': 'VARCHAR', 'total': 'VARCHAR'})")
+    assert found.rows == [{"id": "1", "total": "1.50"}, {"id": "2", "total": "12.5"}]
+
+
+@pytest.mark.parametrize("query", ["FROM 'none.csv'", "FROM read_csv('none_*.csv')", "SELECT * FROM none"])
+def test_a_name_that_fits_no_file_is_answered_with_those_that_exist(folder: Folder, query: str) -> None:
+    folder.put("other.parquet", b"")
+    with pytest.raises(SourceFailed, match=r"none.*orders\.csv, other\.parquet"):
+        read(folder, query)
+
+
+def test_a_table_name_that_fits_several_files_is_refused(folder: Folder) -> None:
+    folder.put("old/orders.csv", ORDERS)
+    with pytest.raises(SourceFailed, match=r"old/orders\.csv, orders\.csv"):
+        read(folder, "FROM orders")
+    assert len(read(folder, "FROM 'orders.csv'").rows) == 2
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM read_text('/proc/self/environ')",
+        "SELECT * FROM read_text('/proc/self/' || 'environ')",
+        "SELECT * FROM read_blob('../outside.csv')",
+        "SELECT * FROM 'https://example.com/orders.csv'",
+        "SELECT * FROM glob('/tmp/' || '*')",
+    ],
+)
+def test_a_query_reaches_nothing_outside_its_source(folder: Folder, query: str) -> None:
+    (folder.scratch.parent / "outside.csv").write_text("a\n1\n")
+    with pytest.raises(SourceFailed):
+        read(folder, query)
+
+
+def test_only_the_files_that_a_query_names_are_fetched(folder: Folder) -> None:
+    folder.put("huge.csv", "a\n1\n")
+    read(folder, "FROM orders")
+    assert [path.name for path in folder.scratch.glob("source/**/*.csv")] == ["orders.csv"]
+
+
+def test_a_damaged_csv_file_is_named_by_its_line_alone(folder: Folder) -> None:
+    folder.put("bad.csv", "a,b\n" + "1,2\n" * 30_000 + "secret,value,too,many\n")
+    with pytest.raises(SourceFailed) as caught:
+        read(folder, "SELECT * FROM read_csv('bad.csv', columns = {'a': 'INT', 'b': 'INT'}, header = true)")
+    assert "line 30002" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_source_without_files_or_without_access_says_so(folder: Folder) -> None:
+    source = folder.source()
+    source._prefix = "elsewhere/"
+    with pytest.raises(SourceFailed, match="no files under s3://source-bucket/elsewhere/"):
+        ask(source, "FROM orders", folder.scratch)
+    source._bucket = "no-such-bucket"
+    with pytest.raises(SourceFailed, match="Cannot list s3://no-such-bucket/elsewhere/: NoSuchBucket"):
+        ask(source, "FROM orders", folder.scratch)
