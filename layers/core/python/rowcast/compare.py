@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from rowcast import columns as sql
+from rowcast.engine import run
 from rowcast.models import Column, Debt, Manifest, Operation, Row, from_json
 from rowcast.ports import SnapshotStore
 
@@ -77,25 +78,27 @@ def prepare(number: int, sides: Sides, owed: Sequence[Debt], connection: duckdb.
     manifest, baseline = sides.manifest, sides.baseline
     bits, common = sides.bits, sides.common
     same_recipe = baseline is not None and baseline.fingerprint_schema == manifest.fingerprint_schema
-    connection.execute(
-        f"CREATE VIEW new_rows AS {_side(manifest, [number], sides, common if baseline and not same_recipe else None)}"
+    run(
+        connection,
+        f"CREATE VIEW new_rows AS {_side(manifest, [number], sides, common if baseline and not same_recipe else None)}",
     )
     old_bits = len(baseline.partitions).bit_length() - 1 if baseline else 0
     if baseline is None:
-        connection.execute("CREATE VIEW old_rows AS SELECT * FROM new_rows WHERE false")
+        run(connection, "CREATE VIEW old_rows AS SELECT * FROM new_rows WHERE false")
     else:
         rows = _side(baseline, _overlapping(number, bits, old_bits), sides, None if same_recipe else sides.old_common)
         within = f" WHERE {sql.partition_of('k', bits)} = {number}"
-        connection.execute(f"CREATE VIEW old_rows AS SELECT * FROM ({rows}){within}")
-    connection.execute("CREATE TABLE owed (k UUID PRIMARY KEY)")
+        run(connection, f"CREATE VIEW old_rows AS SELECT * FROM ({rows}){within}")
+    run(connection, "CREATE TABLE owed (k UUID PRIMARY KEY)")
     hashes = [[debt.key_hash] for debt in owed]
     if hashes:
         connection.executemany("INSERT INTO owed VALUES (?::UUID)", hashes)
-    connection.execute(
+    run(
+        connection,
         "CREATE TABLE differing AS SELECT coalesce(n.k, o.k) AS k, o.f AS old_f, n.f AS new_f,"
         " CASE WHEN o.k IS NULL THEN 'added' WHEN n.k IS NULL THEN 'removed' ELSE 'changed' END AS operation"
         " FROM (SELECT k, f FROM new_rows) n FULL JOIN (SELECT k, f FROM old_rows) o ON n.k = o.k"
-        " WHERE n.f IS DISTINCT FROM o.f AND coalesce(n.k, o.k) NOT IN (SELECT k FROM owed)"
+        " WHERE n.f IS DISTINCT FROM o.f AND coalesce(n.k, o.k) NOT IN (SELECT k FROM owed)",
     )
 
 
@@ -132,12 +135,12 @@ def _fetched(manifest: Manifest, number: int, sides: Sides) -> Iterator[Path]:
 
 def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """How many rows differ, per operation."""
-    return dict(connection.execute("SELECT operation, count(*) FROM differing GROUP BY operation").fetchall())
+    return dict(run(connection, "SELECT operation, count(*) FROM differing GROUP BY operation"))
 
 
 def leave_out(operation: str, connection: duckdb.DuckDBPyConnection) -> None:
     """Takes the rows of one operation out of `differing`."""
-    connection.execute("DELETE FROM differing WHERE operation = ?", [operation])
+    run(connection, "DELETE FROM differing WHERE operation = ?", [operation])
 
 
 def differences(sides: Sides, connection: duckdb.DuckDBPyConnection) -> Iterator[Difference]:
@@ -167,8 +170,9 @@ def differences(sides: Sides, connection: duckdb.DuckDBPyConnection) -> Iterator
 
 def current_rows(sides: Sides, connection: duckdb.DuckDBPyConnection) -> dict[str, Row]:
     """The source's rows now of the keys in `owed`, by key hash; a key that is gone is not there."""
-    rows = connection.execute(
+    rows = run(
+        connection,
         f"SELECT replace(n.k::VARCHAR, '-', ''), {sql.row_json(sides.manifest.columns, 'n')}"
-        " FROM new_rows n WHERE n.k IN (SELECT k FROM owed)"
-    ).fetchall()
+        " FROM new_rows n WHERE n.k IN (SELECT k FROM owed)",
+    )
     return {key_hash: from_json(text) for key_hash, text in rows}

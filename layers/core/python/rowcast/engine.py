@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import duckdb
+
+
+def run(connection: duckdb.DuckDBPyConnection, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    """Runs one statement to its end; a result that is not read to its end may not be complete and blocks the next."""
+    return connection.execute(statement, parameters or None).fetchall()
 
 
 @contextmanager
@@ -24,10 +29,10 @@ def engine(scratch: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]
         }
     )
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("SET partitioned_write_flush_threshold = 20000")
-        connection.execute(f"SET allowed_directories = ['{scratch}']")
-        connection.execute("SET enable_external_access = false")
+        run(connection, "SET TimeZone = 'UTC'")
+        run(connection, "SET partitioned_write_flush_threshold = 20000")
+        run(connection, f"SET allowed_directories = ['{scratch}']")
+        run(connection, "SET enable_external_access = false")
         yield connection
     finally:
         connection.close()

@@ -1,0 +1,72 @@
+"""The primary key of a result: what must hold before anything of it is compared or sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rowcast.definition import Definition
+from rowcast.engine import run
+from rowcast.errors import SourceFailed
+from rowcast.models import Column, Manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+KEY_EXAMPLES = 3
+
+
+def key_columns(definition: Definition, columns: Sequence[Column]) -> list[Column]:
+    by_name = {column.name: column for column in columns}
+    missing = [name for name in definition.primary_key if name not in by_name]
+    if missing:
+        raise SourceFailed(
+            f"The primary key of {definition.sync} names {', '.join(missing)}, which the query's result does not have; "
+            f"its columns are {', '.join(by_name)}. Correct `model.primary_key` or select the column."
+        )
+    return [by_name[name] for name in definition.primary_key]
+
+
+_NUMBERS = {"integer", "decimal", "float"}
+
+
+def check_key_types(definition: Definition, columns: Sequence[Column], baseline: Manifest | None) -> None:
+    if baseline is None:
+        return
+    if tuple(baseline.primary_key) != tuple(definition.primary_key):
+        raise SourceFailed(
+            f"The primary key of {definition.sync} changed from {', '.join(baseline.primary_key)} to "
+            f"{', '.join(definition.primary_key)}; rows can't be followed across that. Give the sync a new name."
+        )
+    before = {column.name: column.type for column in baseline.columns}
+    for column in key_columns(definition, columns):
+        old = before[column.name]
+        if old != column.type and not {old, column.type} <= _NUMBERS:
+            raise SourceFailed(
+                f"Key column {column.name} of {definition.sync} changed its type from {old} to {column.type}; every "
+                f"row would look removed and added. Cast it back to {old} in the query, or give the sync a new name."
+            )
+
+
+def check_keys(definition: Definition, connection: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> None:
+    nulls = duplicates = 0
+    examples: list[str] = []
+    for file in files:
+        [found] = run(
+            connection,
+            f"SELECT coalesce(sum(n) FILTER (empty), 0)::BIGINT, coalesce(sum(n) FILTER (NOT empty), 0)::BIGINT,"
+            f" list(k ORDER BY k)[1:{KEY_EXAMPLES}] FROM (SELECT _key_hash::VARCHAR AS k, bool_or(_key_null) AS empty,"
+            f" count(*) AS n FROM read_parquet('{file}') GROUP BY _key_hash HAVING n > 1 OR empty)",
+        )
+        nulls, duplicates = nulls + found[0], duplicates + found[1]
+        examples += [key.replace("-", "") for key in found[2] or ()]
+    if nulls or duplicates:
+        names = ", ".join(definition.primary_key)
+        what = [f"{nulls} with a null"] * bool(nulls) + [f"{duplicates} that share a key"] * bool(duplicates)
+        raise SourceFailed(
+            f"{definition.sync} has rows without a key of their own in ({names}): {' and '.join(what)}; "
+            f"for example the key hashes {', '.join(examples[:KEY_EXAMPLES])}. Nothing was sent. Make the query give "
+            "each key once."
+        )
