@@ -27,9 +27,9 @@ from rowcast.diff import Diffing, diff_run
 from rowcast.errors import RowcastError
 from rowcast.fail import fail_run
 from rowcast.fan_out import FanningOut, fan_out_run
-from rowcast.models import Column, ColumnType, to_json
+from rowcast.models import Column, ColumnType, Run, to_json
 from rowcast.open import Closing, Opening, open_run
-from rowcast.ports import SourceResult
+from rowcast.ports import Render, Source, SourceResult
 from rowcast.seal import Sealing, seal_run
 from rowcast.snapshot import Taking, snapshot_run
 from tests import fakes
@@ -133,7 +133,7 @@ class World:
                 definitions=self.definitions,
                 snapshots=self.snapshots,
                 debts=self.debts,
-                source=lambda definition, scratch: self.source,
+                source=lambda definition, scratch: self.source_in(scratch),
                 clock=self.clock,
                 scratch=Path(folder),
                 attempt=self._claim(),
@@ -171,7 +171,7 @@ class World:
             changes=self.changes,
             calls=self.calls,
             destination=lambda definition, deployment: self.target,
-            render=lambda definition, run: lambda change: to_json(change.row),
+            render=self.render,
             pace=lambda definition: fakes.FakePace(self.clock),
             clock=self.clock,
             budget=fakes.FakeBudget(seconds, self.clock),
@@ -198,6 +198,13 @@ class World:
         needs = Closing(states=self.states, snapshots=self.snapshots, clock=self.clock)
         cause = to_json({"errorMessage": str(error), "errorType": type(error).__name__}).decode()
         return fail_run(self.sync, scheduled_at, execution, {"Error": type(error).__name__, "Cause": cause}, needs)
+
+    def source_in(self, scratch: Path) -> Source:
+        """Where the definition's query is asked; it may put files into `scratch`."""
+        return self.source
+
+    def render(self, definition: Definition, run: Run) -> Render:
+        return lambda change: to_json(change.row)
 
     def _claim(self) -> str:
         self.claims += 1
