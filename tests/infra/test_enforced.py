@@ -66,17 +66,17 @@ def _with(one: Sync, **settings: Any) -> Sync:
 
 def test_rows_reach_a_bus_at_the_pace_that_is_allowed(deployed: Deployed) -> None:
     deployed.rows((1, "a"), (2, "b"), (3, "c"))
-    assert _counts(deployed.run("events")) == ("completed", 3, 0, 0)
+    assert _counts(deployed.run("events")) == ("completed", "", 3, 0, 0)
     deployed.rows((1, "a"), (2, "changed"))
-    assert _counts(deployed.run("events")) == ("completed", 2, 0, 0)
+    assert _counts(deployed.run("events")) == ("completed", "", 2, 0, 0)
 
 
 def test_rejected_rows_become_debts_and_the_next_run_pays_them(deployed: Deployed) -> None:
     deployed.rows((1, "a"), (2, "b"), (3, "c"))
     deployed.aws.function("target", REJECTS)
-    assert _counts(deployed.run("calls")) == ("completed", 1, 2, 2)
+    assert _counts(deployed.run("calls")) == ("completed", "", 1, 2, 2)
     deployed.aws.function("target", ACCEPTS)
-    assert _counts(deployed.run("calls")) == ("completed", 2, 0, 0)
+    assert _counts(deployed.run("calls")) == ("completed", "", 2, 0, 0)
 
 
 def test_a_run_that_a_guard_holds_is_put_away(deployed: Deployed) -> None:
@@ -95,8 +95,8 @@ def test_a_run_whose_source_fails_is_recorded_and_the_next_one_works(deployed: D
     assert failed["status"] == "failed"
     assert "no files" in failed["reason"]
     deployed.rows((1, "b"), (2, "b"))
-    assert deployed.run("calls")["status"] == "completed"
+    assert _counts(deployed.run("calls")) == ("completed", "", 2, 0, 0)
 
 
-def _counts(summary: dict[str, Any]) -> tuple[str, int, int, int]:
-    return summary["status"], summary["accepted"], summary["rejected"], summary["owed_after"]
+def _counts(summary: dict[str, Any]) -> tuple[str, str, int, int, int]:
+    return summary["status"], summary["reason"], summary["accepted"], summary["rejected"], summary["owed_after"]
