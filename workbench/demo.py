@@ -83,6 +83,7 @@ def main() -> None:
 
 def _story(demo: Demo) -> None:
     demo.data("start")
+    server.up(demo.folder, owner=os.getpid())  # started from here, so that this process sees it end
     demo.rowcast("local", "up")
     _step(1, "First runs: one sync skips what is there, the other sends it all")
     demo.rowcast("run", ORDERS, "--local")

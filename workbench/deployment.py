@@ -72,11 +72,11 @@ def find(project: Path, *, local: bool, profile: str | None, stack: str = STACK)
         if state is None or deployed is None:
             raise RowcastError("The embedded AWS is not running here. Start it with: rowcast local up")
         return Place(Aws(local=state), deployed.outputs)
-    aws = Aws(profile=profile)
-    return Place(aws, _outputs(aws, stack))
+    return find_stack(Aws(profile=profile), stack)
 
 
-def _outputs(aws: Aws, stack: str) -> dict[str, str]:
+def find_stack(aws: Aws, stack: str) -> Place:
+    """Reads the stack's outputs. Raises RowcastError when there is none, or no account to look in."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
@@ -87,4 +87,4 @@ def _outputs(aws: Aws, stack: str) -> dict[str, str]:
         raise RowcastError(f"The account cannot be read: {error}") from error
     except BotoCoreError as error:
         raise RowcastError(f"No AWS account can be reached ({error}) For the embedded AWS: rowcast local up") from error
-    return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
+    return Place(aws, {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])})

@@ -131,7 +131,11 @@ def _summary_of(output: dict[str, Any]) -> dict[str, Any]:
     """Of an execution that succeeded: its run's summary, or that another run holds the sync."""
     summary: dict[str, Any] = output.get("summary") or {}
     if output.get("next") in ("busy", "duplicate"):
-        return {**summary, "status": "already_running", "run": output.get("run") or summary.get("run")}
+        return {
+            "status": "already_running",
+            "run": output.get("run"),
+            "reason": "Another run of this sync is going on.",
+        }
     if "status" not in summary:
         raise RowcastError("The execution ended without its accounting: deploy again with this release.")
     return summary

@@ -114,7 +114,7 @@ def _progress(progress: Progress) -> str:
 def result(record: dict[str, Any]) -> None:
     """The accounting at the end of a run."""
     if record["status"] == "already_running":
-        out.print(f"[yellow]already running[/]  {escape(record['sync'])} (run {record['run']}); nothing was started")
+        out.print(f"[yellow]already running[/]  {escape(record['sync'])} (run {record['run']}): nothing was started")
         return
     seconds = f"{record['seconds']:.1f} s" if record["seconds"] is not None else ""
     out.print(f"{coloured(record['status'])}  [bold]{escape(record['sync'])}[/]  run {record['run']}  {seconds}")

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from workbench.local import mends
 
@@ -53,7 +54,51 @@ async def _serve(port: int) -> None:
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1
     config.loglevel = "WARNING"
-    await serve(app.app, config, shutdown_trigger=stop.wait)
+    saver = Saver(app.app)
+    saving = asyncio.create_task(saver.save_when_idle())
+    await serve(saver, config, shutdown_trigger=stop.wait)
+    saving.cancel()
+
+
+class Saver:
+    """Writes the state to disk when the emulator is idle, so that a kill costs what happened last and no more.
+
+    ministack saves at a graceful stop alone. The saving holds up the loop that serves requests: no request changes
+    anything meanwhile. Logs and metrics are left to the stop.
+    """
+
+    IDLE_SECONDS = 0.5
+    LATEST_SECONDS = 15.0
+    LEFT_OUT = frozenset({"cloudwatch", "cloudwatch_logs"})
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._requests = 0
+        self._saved = 0
+        self._last_request = time.monotonic()
+        self._last_save = time.monotonic()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._requests += 1
+        self._last_request = time.monotonic()
+        await self._app(scope, receive, send)
+
+    async def save_when_idle(self) -> None:
+        while True:
+            await asyncio.sleep(self.IDLE_SECONDS / 2)
+            now = time.monotonic()
+            idle, overdue = now - self._last_request, now - self._last_save
+            if self._requests != self._saved and (idle >= self.IDLE_SECONDS or overdue >= self.LATEST_SECONDS):
+                self._save()
+
+    def _save(self) -> None:
+        from ministack import app
+        from ministack.core.persistence import save_all
+
+        self._saved = self._requests
+        services = app._build_persistence_save_dict()
+        save_all({name: state for name, state in services.items() if name not in self.LEFT_OUT})
+        self._last_save = time.monotonic()
 
 
 def _stop_without_owner(owner: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

@@ -57,7 +57,7 @@ class Home:
         self.arrivals = self.path / "arrivals.jsonl"
 
     def make(self) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)  # its state holds secrets and rows
         ignore = self.path / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")

@@ -1,0 +1,54 @@
+"""A user's folder with a handful of syncs, deployed once into an embedded AWS for the whole session.
+
+Each test works on a sync of its own. The emulator ends with this process, however that ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from tests.e2e.folder import Folder, to_function
+
+PICKY = '''
+def handler(event, context):
+    """Rejects the rows whose name is "bad"."""
+    key = event["metadata"]["primary_key_column"]
+    bad = [row[key] for row in event["rows"] if row["name"] == "bad"]
+    return {"errors": [{"primary_key_value": value, "reason": "no such name"} for value in bad]}
+'''
+SLOW = """
+import time
+def handler(event, context):
+    time.sleep(3)
+"""
+BROKEN = """
+def handler(event, context):
+    raise LookupError("out of order")
+"""
+CHATTY = """
+def handler(event, context):
+    print("working")
+    return "done"
+"""
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+    made = Folder(tmp_path_factory.mktemp("project"))
+    made.write("rowcast.yaml", yaml.safe_dump({"sources": {"here": {"type": "files", "path": "data"}}}))
+    for name, code in {"picky": PICKY, "slow": SLOW, "broken": BROKEN, "chatty": CHATTY}.items():
+        made.write(f"targets/{name}.py", code)
+    for name in ("events", "quiet", "twice", "gone", "lasting", "unreadable", "stopped"):
+        made.sync(name)
+    made.sync("rejecting", **to_function("./targets/picky.py:handler", batch_size=10))
+    made.sync("slow", **to_function("./targets/slow.py:handler"))
+    made.sync("failing", **to_function("./targets/broken.py:handler"))
+    made.sync("misspoken", **to_function("./targets/chatty.py:handler"))
+    made.sync("missing", **to_function("arn:aws:lambda:us-east-1:000000000000:function:nobody"))
+    made.sync("shaped", message={"template": '{"id": {{ row.id }}}{% if row.size == 4 %} and more{% endif %}'})
+    made.table("events", {"id": 1, "name": "a"})
+    yield made
+    made.rowcast("local", "down")
