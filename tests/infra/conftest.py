@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
+os.environ["CDK_VALIDATION"] = "true"  # jsii keeps the environment in which it is first imported
 
 import pytest
 from aws_cdk import App, Validations
@@ -32,9 +33,7 @@ def synth(outdir: Path, *, platform: Platform = "lambda", of: Project | None = N
     RowcastStack(app, "Rowcast", project=of or project(), platform=platform)
     if checked:
         Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CDK_VALIDATION", "true" if checked else "false")
-        app.synth()
+    app.synth()
     return Template(outdir)
 
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from aws_cdk import Stack
 
 from infra.constructs import layers
 
@@ -62,6 +63,11 @@ def test_other_requirements_or_another_platform_are_another_bundle(requirements:
     assert layers.digest_of(requirements, "host") != first
     requirements.write_text("one==2\n")
     assert layers.digest_of(requirements, "lambda") != first
+
+
+def test_an_unknown_platform_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="lambda, host"):
+        layers.Layers(Stack(), "Layers", platform="arm")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.parent.name)
