@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 from rowcast.arrival import normalize
 from rowcast.equality import differing_columns, row_hash, same_row
-from rowcast.jsonsql import NUMBER_TOKENS, json_value
+from rowcast.jsonsql import json_numbers_settled, json_value, plain_number
 from rowcast.models import Column, ColumnType, short_hash, to_json
 from rowcast.sqltext import literal, quote, reference
 
@@ -110,13 +110,6 @@ def _decimal(value: str) -> str:
     return f"('n' || {plain_number(f'{value}::VARCHAR')})"
 
 
-def plain_number(text: str) -> str:
-    """Digits without a fraction's trailing zeros, with a digit before the point, and zero without a sign."""
-    led = f"regexp_replace({text}, '^(-?)\\.', '\\10.')"
-    cut = f"regexp_replace({led}, '(\\.0+|(\\.[0-9]*[1-9])0+)$', '\\2')"
-    return f"regexp_replace({cut}, '^-0$', '0')"
-
-
 def _float(value: str) -> str:
     double = f"{value}::DOUBLE"
     return (
@@ -136,36 +129,6 @@ def _instant(tag: str) -> Callable[[str], str]:
     return lambda value: f"('{tag}' || coalesce(epoch_us({value})::VARCHAR, {value}::VARCHAR))"
 
 
-def _json(value: str) -> str:
-    tokens = f"regexp_extract_all({value}, {literal(NUMBER_TOKENS)})"
-    numeric = "ascii(token) = 45 OR ascii(token) BETWEEN 48 AND 57"
-    exponent = f"({numeric}) AND regexp_matches(token, '[eE]')"
-    expanded = (
-        f"list_transform({tokens}, lambda token: CASE WHEN {exponent} THEN {_plain_digits('token')} ELSE token END)"
-    )
-    settled = (
-        f"list_transform({expanded}, lambda token: CASE WHEN {numeric} THEN {plain_number('token')} ELSE token END)"
-    )
-    spelled = f"array_to_string({settled}, '')"
-    return f"('j' || CASE WHEN regexp_matches({value}, '[0-9][.eE]|-0') THEN {spelled} ELSE {value} END)"
-
-
-def _plain_digits(number: str) -> str:
-    """A JSON number with an exponent as plain digits. Beyond 400 places it stays as it is: no double needs more."""
-    parts = (
-        f"{{'w': regexp_extract({number}, '^-?([0-9]+)', 1), 'f': regexp_extract({number}, '\\.([0-9]+)', 1),"
-        f" 'e': TRY_CAST(regexp_extract({number}, '[eE](.*)$', 1) AS BIGINT)}}"
-    )
-    moved = (
-        "CASE WHEN length(p.w) + p.e <= 0 THEN '0.' || repeat('0', -length(p.w) - p.e) || p.w || p.f"
-        " WHEN p.e >= length(p.f) THEN p.w || p.f || repeat('0', p.e - length(p.f))"
-        " ELSE left(p.w || p.f, length(p.w) + p.e) || '.' || substr(p.w || p.f, length(p.w) + p.e + 1) END"
-    )
-    sign = f"CASE WHEN starts_with({number}, '-') THEN '-' ELSE '' END"
-    signed = f"regexp_replace({sign} || {moved}, '^(-?)0+([0-9])', '\\1\\2')"
-    return f"list_transform([{parts}], lambda p: CASE WHEN abs(p.e) <= 400 THEN {signed} ELSE {number} END)[1]"
-
-
 _CANONICAL: dict[ColumnType, Callable[[str], str]] = {
     "boolean": lambda value: f"('b' || {value}::INTEGER::VARCHAR)",
     "integer": _integer,
@@ -178,5 +141,5 @@ _CANONICAL: dict[ColumnType, Callable[[str], str]] = {
     "timestamp": _instant("s"),
     "timestamptz": _instant("z"),
     "uuid": lambda value: f"('u' || {value}::VARCHAR)",
-    "json": _json,
+    "json": lambda value: f"('j' || {json_numbers_settled(value)})",
 }

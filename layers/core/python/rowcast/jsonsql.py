@@ -8,9 +8,11 @@ from rowcast.models import ColumnType
 from rowcast.sqltext import literal
 
 STRING = r'"(?:[^"\\]|\\.)*"'
-NUMBER_TOKENS = rf'(?s){STRING}|-?[0-9][0-9.eE+-]*|[^"0-9-]+'
+_NUMBER = r"-?[0-9][0-9.eE+-]*"
+NUMBER_TOKENS = rf'(?s){STRING}|{_NUMBER}|[^"0-9-]+'
 """Cuts JSON text into strings, numbers and the rest."""
-_UNMARK = r'(?s)(")s((?:[^"\\]|\\.)*")|"n([^"]*)"'
+_BEFORE_NUMBER = r"(^|[\[,:])\s*"
+_INEXACT = rf"{_BEFORE_NUMBER}(-0|-?[0-9]{{16}}|-?[0-9]+[.eE])"
 
 
 def json_value(column_type: ColumnType, value: str) -> str:
@@ -22,17 +24,81 @@ def json_canonical(text: str) -> str:
     """VARCHAR: any JSON text with its keys sorted and numbers as they are written; NULL for JSON's null.
 
     A VARIANT's objects are sorted and hold no key twice (the last one stays), but its numbers are doubles. So numbers
-    travel through it as strings: strings are marked with an s inside the quotes, numbers with an n.
+    that a double may not hold travel through it as strings that begin with \u0001; where a string holds that itself, it
+    is doubled. The raw characters 1 and 2, which no JSON text holds, mark the numbers meanwhile.
     """
-    tokens = f"regexp_extract_all({text}, {literal(NUMBER_TOKENS)})"
-    tagged = (
-        f"array_to_string(list_transform({tokens}, lambda token:"
-        f" CASE WHEN ascii(token) = 34 THEN '\"s' || substr(token, 2)"
-        f" WHEN ascii(token) = 45 OR ascii(token) BETWEEN 48 AND 57 THEN '\"n' || token || '\"' ELSE token END), '')"
+    marked = (
+        f"regexp_replace(replace({text}, '\\u0001', '\\u0001\\u0001'),"
+        f" {literal(f'(?s)({STRING})|({_NUMBER})')}, '\\1' || chr(1) || '\\2' || chr(2), 'g')"
     )
-    sorted_text = f"({tagged})::JSON::VARIANT::JSON::VARCHAR"
-    plain = f"regexp_replace({sorted_text}, {literal(_UNMARK)}, '\\1\\2\\3', 'g')"
-    return f"nullif({plain}, 'null')"
+    strings = f"replace(replace(replace({marked}, chr(1) || chr(2), ''), chr(1), '\"\\u0001'), chr(2), '\"')"
+    unmarked = (
+        f"replace(regexp_replace({_sorted(strings)}, {literal(_MARKED)}, '\\1', 'g'), '\\u0001\\u0001', '\\u0001')"
+    )
+    return (
+        f"CASE WHEN regexp_matches({text}, '^\\s*null\\s*$') THEN NULL"
+        f" WHEN regexp_matches({text}, {literal(_INEXACT)}) THEN {unmarked} ELSE {_sorted(text)} END"
+    )
+
+
+_MARKED = rf'"\\u0001({_NUMBER})"'
+
+
+def _sorted(text: str) -> str:
+    return f"({text})::JSON::VARIANT::JSON::VARCHAR"
+
+
+def json_numbers_settled(text: str) -> str:
+    """VARCHAR: canonical JSON text with equal numbers spelled alike."""
+    simple = f"regexp_replace({text}, {literal(_ZEROS)}, '\\1\\2\\3\\4\\5\\6', 'g')"
+    return (
+        f"CASE WHEN regexp_matches({text}, {literal(f'{_BEFORE_NUMBER}-?[0-9.]+[eE]')}) THEN {_settled_slowly(text)}"
+        f" WHEN regexp_matches({text}, {literal(f'{_BEFORE_NUMBER}(-0|-?[0-9]+[.])')}) THEN {simple} ELSE {text} END"
+    )
+
+
+_END = r"([,\]}]|$)"
+_ZEROS = rf"(?s)({STRING})|-(0)(?:\.0+)?{_END}|(\.[0-9]*[1-9])0+{_END}|\.0+{_END}"
+"""What to leave out of numbers: of strings it keeps all."""
+
+
+def _settled_slowly(text: str) -> str:
+    """For numbers with exponents, too."""
+    tokens = f"regexp_extract_all({text}, {literal(NUMBER_TOKENS)})"
+    numeric = "ascii(token) = 45 OR ascii(token) BETWEEN 48 AND 57"
+    exponent = f"({numeric}) AND regexp_matches(token, '[eE]')"
+    expanded = (
+        f"list_transform({tokens}, lambda token: CASE WHEN {exponent} THEN {_plain_digits('token')} ELSE token END)"
+    )
+    settled = (
+        f"list_transform({expanded}, lambda token: CASE WHEN {numeric} THEN {plain_number('token')} ELSE token END)"
+    )
+    return f"array_to_string({settled}, '')"
+
+
+def _plain_digits(number: str) -> str:
+    """A JSON number with an exponent as plain digits. Beyond 400 places it stays as it is: no double needs more."""
+    parts = (
+        f"{{'w': regexp_extract({number}, '^-?([0-9]+)', 1), 'f': regexp_extract({number}, '\\.([0-9]+)', 1),"
+        f" 'e': TRY_CAST(regexp_extract({number}, '[eE](.*)$', 1) AS BIGINT)}}"
+    )
+    moved = (
+        "CASE WHEN length(p.w) + p.e <= 0 THEN '0.' || repeat('0', -length(p.w) - p.e) || p.w || p.f"
+        " WHEN p.e >= length(p.f) THEN p.w || p.f || repeat('0', p.e - length(p.f))"
+        " ELSE left(p.w || p.f, length(p.w) + p.e) || '.' || substr(p.w || p.f, length(p.w) + p.e + 1) END"
+    )
+    sign = f"CASE WHEN starts_with({number}, '-') THEN '-' ELSE '' END"
+    signed = f"regexp_replace({sign} || {moved}, '^(-?)0+([0-9])', '\\1\\2')"
+    return f"list_transform([{parts}], lambda p: CASE WHEN abs(p.e) <= 400 THEN {signed} ELSE {number} END)[1]"
+
+
+def plain_number(text: str) -> str:
+    """Digits without a fraction's trailing zeros, with a digit before the point, and zero without a sign."""
+    cut = f"CASE WHEN contains({text}, '.') THEN rtrim(rtrim({text}, '0'), '.') ELSE {text} END"
+    return (
+        f"CASE WHEN {cut} IN ('-0', '', '-') THEN '0' WHEN ascii({cut}) = 46 THEN '0' || {cut}"
+        f" WHEN starts_with({cut}, '-.') THEN '-0' || substr({cut}, 2) ELSE {cut} END"
+    )
 
 
 def _text(value: str) -> str:
