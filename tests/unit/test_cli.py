@@ -1,0 +1,185 @@
+"""The command line as people meet it: what is documented, what mistakes end in, what a terminal shows."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from workbench import cli, running, show
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = (ROOT / "docs" / "reference" / "cli.md").read_text()
+
+
+def commands(group: click.Group, prefix: str = "") -> dict[str, click.Command]:
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        path = f"{prefix}{name}"
+        found |= commands(command, f"{path} ") if isinstance(command, click.Group) else {path: command}
+    return found
+
+
+ALL = commands(cli.cli)
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_every_command_is_documented(name: str) -> None:
+    assert f"rowcast {name}" in REFERENCE
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_every_option_is_documented(name: str) -> None:
+    options = [opt for parameter in ALL[name].params for opt in parameter.opts if opt.startswith("--")]
+    assert [option for option in options if option not in REFERENCE] == []
+
+
+@pytest.mark.parametrize("name", sorted(ALL))
+def test_every_command_speaks_json(name: str) -> None:
+    assert "--json" in {opt for parameter in ALL[name].params for opt in parameter.opts}
+
+
+def test_every_documented_command_exists() -> None:
+    named = set(re.findall(r"`rowcast ((?:local )?[a-z-]+)", REFERENCE))
+    assert named - set(ALL) == set()
+
+
+def exit_code(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *arguments: str) -> tuple[int, str]:
+    monkeypatch.setattr("sys.argv", ["rowcast", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0), capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["local", "status"], 1, ""),
+        (["events"], 1, "rowcast local up"),
+        (["runs", "--local"], 1, "rowcast local up"),
+        (["rejects", "a", "--local"], 1, "rowcast local up"),
+        (["rejects"], 2, "SYNC"),
+        (["no-such-command"], 2, "no-such-command"),
+        (["validate"], 2, "rowcast.yaml"),
+        (["run", "a", "--local"], 2, "rowcast.yaml"),
+    ],
+)
+def test_a_mistake_ends_in_a_sentence_and_its_exit_code(
+    arguments: list[str],
+    status: int,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    console = type(show.err)(stderr=True, width=200)
+    monkeypatch.setattr(show, "err", console)
+    code, told = exit_code(capsys, monkeypatch, "--project", str(tmp_path), *arguments)
+    assert code == status
+    assert said in told
+    assert "Traceback" not in told
+
+
+def test_validate_lists_every_mistake_as_a_line_of_json(tmp_path: Path) -> None:
+    (tmp_path / "syncs").mkdir()
+    (tmp_path / "rowcast.yaml").write_text(yaml.safe_dump({"sources": {}, "sorces": {}}))
+    (tmp_path / "syncs" / "a.yaml").write_text(yaml.safe_dump({"modl": {}}))
+    done = CliRunner().invoke(cli.cli, ["--project", str(tmp_path), "validate", "--json"], standalone_mode=False)
+    lines = [json.loads(line) for line in done.output.splitlines()]
+    assert done.return_value == 2
+    assert {line["file"] for line in lines} == {"rowcast.yaml", "syncs/a.yaml"}
+    assert all(line["valid"] is False for line in lines)
+
+
+FIELDS = {"run", "sync", "status", "rows", "added", "changed", "removed", "skipped", "accepted", "rejected", "in_doubt"}
+FIELDS |= {"owed_before", "owed_after", "seconds", "reason"}
+
+
+def test_a_run_that_could_not_start_has_every_field_of_the_contract() -> None:
+    assert set(running.failure("a", "why")) >= FIELDS
+
+
+class Machine:
+    """A state machine with one execution that has ended."""
+
+    def __init__(self, description: dict[str, Any], history: list[dict[str, Any]]) -> None:
+        self.description = description
+        self.history = history
+
+    def start_execution(self, **_: Any) -> dict[str, Any]:
+        return {"executionArn": "arn"}
+
+    def describe_execution(self, **_: Any) -> dict[str, Any]:
+        return self.description
+
+    def get_execution_history(self, **_: Any) -> dict[str, Any]:
+        return {"events": self.history}
+
+
+class States:
+    def runs(self, *_: Any) -> list[Any]:
+        return []
+
+
+class Place:
+    states = States()
+
+    def __init__(self, machine: Machine) -> None:
+        self.aws = self
+        self.machine = machine
+        self.local = True
+
+    def client(self, _: str) -> Machine:
+        return self.machine
+
+    def output(self, _: str) -> str:
+        return "arn"
+
+
+def result_of(description: dict[str, Any], history: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    execution = running.Execution(Place(Machine(description, history or [])), "a")  # type: ignore[arg-type]
+    assert list(execution.follow(watch=False)) == []
+    return execution.result()
+
+
+def test_a_start_that_finds_another_run_counts_nothing_of_it() -> None:
+    output = {"next": "busy", "run": "r1", "summary": {"run": "r1", "status": "already_running", "added": 5}}
+    result = result_of({"status": "SUCCEEDED", "output": json.dumps(output)})
+    assert (result["status"], result["run"], result["added"]) == ("already_running", "r1", 0)
+    assert set(result) >= FIELDS
+
+
+def test_a_failed_run_tells_what_the_state_machine_announced() -> None:
+    end = {"end": {"summary": {"run": "r1", "status": "failed", "reason": "no such bus"}}}
+    history = [{"stateExitedEventDetails": {"output": json.dumps(end)}}]
+    result = result_of({"status": "FAILED"}, history)
+    assert (result["status"], result["reason"]) == ("failed", "no such bus")
+    assert set(result) >= FIELDS
+
+
+def test_an_execution_that_was_stopped_still_has_an_accounting() -> None:
+    result = result_of({"status": "ABORTED", "cause": "stopped by hand"})
+    assert (result["status"], result["reason"]) == ("failed", "stopped by hand")
+
+
+def test_the_end_of_a_run_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = type(show.out)(width=80, record=True, highlight=False)
+    monkeypatch.setattr(show, "out", console)
+    counts = dict.fromkeys(running.COUNTS, 1234)
+    show.result(
+        {
+            "run": "20261120T160018.656Z",
+            "sync": "welcome-customers",
+            "status": "completed",
+            **counts,
+            "seconds": 4.4,
+            "reason": "",
+        }
+    )
+    assert all(len(line) <= 80 for line in console.export_text().splitlines())
