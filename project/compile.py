@@ -13,6 +13,7 @@ from rowcast.definition import (
     Definition,
     Destination,
     EventBridgeDestination,
+    Field,
     FilesSource,
     Guard,
     LambdaDestination,
@@ -98,7 +99,7 @@ def sync(root: Path, document: Document, sources: dict[str, Source], defaults: d
         primary_key=(key,) if isinstance(key, str) else tuple(key),
         destination=_destination(root, document),
         triggers=Triggers(**{name: _trigger(item) for name, item in value["triggers"].items()}),
-        message=Message(**(value.get("message") or {})),
+        message=_message(value.get("message")),
         initial_sync=value.get("initial_sync", "skip"),
         retry=_retry(merged["retry"]),
         limits=_limits(merged["limits"]),
@@ -139,7 +140,17 @@ def _trigger(value: Any) -> Trigger | None:
     if not isinstance(value, dict):
         return None if value in _OFF else Trigger()
     columns = value.get("columns")
-    return Trigger(**{**value, "columns": tuple(columns) if columns else None})
+    message = _message(value["message"]) if "message" in value else None
+    return Trigger(**{**value, "columns": tuple(columns) if columns else None, "message": message})
+
+
+def _message(value: dict[str, Any] | None) -> Message:
+    given = dict(value or {})
+    if "columns" in given:
+        given["columns"] = {
+            name: Field(**part) if isinstance(part, dict) else part for name, part in given["columns"].items()
+        }
+    return Message(**{**given, "metadata": given.get("metadata", False) in _ON})
 
 
 def _retry(value: dict[str, Any]) -> Retry:

@@ -6,12 +6,16 @@ import re
 import zoneinfo
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from project import functions, query, times
 from project.document import Document, Where
 from project.nearest import nearest, one_of
 from project.schema.words import SYNC_NAME
+from rowcast.models import OPERATIONS
+
+if TYPE_CHECKING:
+    from rowcast.message import TemplateError
 
 LONGEST_STATEMENT = 840.0
 LONGEST_BACKOFF = 300.0
@@ -60,7 +64,7 @@ def check_sync(document: Document, names: Known) -> None:
     _check_source(document, names)
     _check_query(document, names)
     _check_function(document, names)
-    _check_message(document)
+    _check_messages(document)
     triggers = document.get(dict, "triggers")
     if triggers and all(item in (False, "off", "no") for item in triggers.values()):
         document.report(
@@ -211,20 +215,41 @@ def _check_function(document: Document, names: Known) -> None:
         )
 
 
-def _check_message(document: Document) -> None:
+def _check_messages(document: Document) -> None:
     """Lets the code that will make the messages judge how they are described."""
+    from rowcast.message import TemplateError, check_text
+
+    _check_message(document, ("message",))
+    for operation in OPERATIONS:
+        _check_message(document, ("triggers", operation, "message"))
+        for name in ("source", "detail_type"):
+            where = ("triggers", operation, name)
+            text = document.get(str, *where)
+            if text is None:
+                continue
+            try:
+                check_text(text)
+            except TemplateError as error:
+                _report_template(document, where, error, f"no {name.replace('_', ' ')} can be made")
+
+
+def _check_message(document: Document, at: Where) -> None:
     from rowcast.definition import Message
     from rowcast.message import TemplateError, check_message
 
     for name, kind in (("template", str), ("column", str), ("columns", dict)):
-        where = ("message", name)
+        where = (*at, name)
         described: dict[str, Any] = {name: document.get(kind, *where)}
-        if described[name] is None or any(place[:2] == where for place in document.broken):
+        if described[name] is None or any(place[: len(where)] == where for place in document.broken):
             continue
         try:
             check_message(Message(**described))
         except TemplateError as error:
-            line = document.texts[where] + error.line - 1 if where in document.texts else None
-            document.report(
-                where, f"no message can be made: {error.message}", expected="what renders to JSON", line=line
-            )
+            _report_template(document, where, error, "no message can be made", expected="what renders to JSON")
+
+
+def _report_template(
+    document: Document, where: Where, error: TemplateError, what: str, expected: str | None = None
+) -> None:
+    line = document.texts[where] + error.line - 1 if where in document.texts else None
+    document.report(where, f"{what}: {error.message}", expected=expected, line=line)

@@ -123,14 +123,15 @@ class _Walk:
         self.document.report(where, f"the field {name} is missing", expected=expected, breaks=False)
 
     def together(self, value: dict[str, Any], schema: Schema, where: Where) -> None:
-        """Fields of which exactly one is wanted, and mappings that may not be empty."""
-        choices = [choice["required"][0] for choice in schema.get("oneOf", ()) if _only_names(choice)]
+        """Fields of which one is wanted, or at most one, and mappings that may not be empty."""
+        forms = schema.get("oneOf", ())
+        choices = [choice["required"][0] for choice in forms if _only_names(choice)]
         given = [name for name in choices if name in value]
         if len(given) > 1:
             self.document.report(
                 where, f"{' and '.join(given)} exclude each other", expected=schema["errorMessage"], breaks=False
             )
-        elif (choices and not given) or len(value) < schema.get("minProperties", 0):
+        elif (choices and not given and all(map(_only_names, forms))) or len(value) < schema.get("minProperties", 0):
             self.document.report(where, "something is missing", expected=_expected(schema), breaks=False)
 
     def items(self, value: list[Any], schema: Schema, where: Where) -> None:

@@ -12,6 +12,7 @@ from project.schema.words import REGION, Schema, fields, ref, text
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
+_TEMPLATE = r"[\s\S]*\{[{%][\s\S]*"
 _DEFS: Schema = {
     "secret": SECRET,
     "region": text("the AWS region; without it, the deployment's own", rf"^{REGION}$", "a region, like eu-west-1"),
@@ -31,6 +32,17 @@ _DEFS: Schema = {
         "1 to 256 characters that do not begin with aws., which AWS keeps for itself",
     ),
     "detail_type": text("the event's detail type", r"^.{1,128}$", "1 to 128 characters"),
+    "event_source_or_template": text(
+        "the event's source, which may be a Liquid template",
+        rf"^(?!aws\.)([^\s].{{0,255}}|{_TEMPLATE})$",
+        "1 to 256 characters that do not begin with aws., which AWS keeps for itself, or a Liquid template",
+    ),
+    "detail_type_or_template": text(
+        "the event's detail type, which may be a Liquid template",
+        rf"^(.{{1,128}}|{_TEMPLATE})$",
+        "1 to 128 characters, or a Liquid template",
+    ),
+    "message": MESSAGE,
     "eventbridge_triggers": triggers(event),
     "lambda_triggers": triggers(invocation),
 }
@@ -107,7 +119,7 @@ SYNC = _root(
         "schedule": ref("schedule"),
         "destination": DESTINATION,
         "triggers": {"description": "The kinds of change that are sent."},
-        "message": MESSAGE,
+        "message": ref("message"),
         "initial_sync": {
             "enum": ["skip", "backfill"],
             "default": "skip",

@@ -6,6 +6,33 @@ from typing import Any
 
 from project.schema.words import LOCAL_FUNCTION, REGION, Schema, fields, flag, kind, names, number, ref, text
 
+_KINDS = ("template", "column", "columns")
+_PART: Schema = {
+    "description": "a part of the message",
+    "errorMessage": "a column, {column: …, when_null: omit} or {value: …}",
+    "oneOf": [
+        text("a column"),
+        fields(
+            "a column",
+            {
+                "column": text("a column"),
+                "when_null": {
+                    "enum": ["send", "omit"],
+                    "default": "send",
+                    "description": "whether a null is sent or left out",
+                },
+            },
+            ("column",),
+            **{"x-hints": {"value": "a part is a column or a constant value"}},
+        ),
+        fields(
+            "a constant",
+            {"value": {"description": "any value, the same for every row"}},
+            ("value",),
+            **{"x-hints": {"column": "a part is a column or a constant value"}},
+        ),
+    ],
+}
 _MESSAGE = {"errorMessage": "one of template, column, columns"} | fields(
     "made of the row",
     {
@@ -13,23 +40,38 @@ _MESSAGE = {"errorMessage": "one of template, column, columns"} | fields(
         "column": text("a column that already holds the JSON"),
         "columns": {
             "type": "object",
-            "description": "output name: column",
-            "additionalProperties": text("a column"),
+            "description": "output name, dots nest: a column, {column: …, when_null: omit} or {value: …}",
+            "additionalProperties": _PART,
             "minProperties": 1,
         },
+        "metadata": flag("puts the message into an envelope beside where it comes from and the row before", False),
+        "oversize": {
+            "enum": ["reject", "s3"],
+            "default": "reject",
+            "description": "what becomes of a message that the destination cannot carry: s3 sends a pointer to it",
+        },
     },
-    oneOf=[{"required": ["template"]}, {"required": ["column"]}, {"required": ["columns"]}],
+    oneOf=[
+        *({"required": [name]} for name in _KINDS),
+        {"not": {"anyOf": [{"required": [name]} for name in _KINDS]}},
+    ],
+    minProperties=1,
 )
 MESSAGE: Schema = {
     "description": "What is sent for one change; without it, all columns.",
-    "errorMessage": "one of template, column, columns",
+    "errorMessage": "a mapping with template, column or columns",
     "oneOf": [_MESSAGE, {"type": "null", "description": "all columns"}],
 }
 
 _QUALIFIED = r"[\w-]{1,64}(:[\w$-]{1,128})?"
 FUNCTION = rf"^(arn:aws[a-z-]*:lambda:{REGION}:\d{{12}}:function:{_QUALIFIED}|{_QUALIFIED}|{LOCAL_FUNCTION[1:-1]})$"
 _COLUMNS = names("send only when one of these columns changed", minItems=1)
-_EVENT = {"bus": ref("bus"), "source": ref("event_source"), "detail_type": ref("detail_type")}
+_EVENT = {
+    "bus": ref("bus"),
+    "source": ref("event_source_or_template"),
+    "detail_type": ref("detail_type_or_template"),
+}
+_OWN_MESSAGE = {"message": ref("message")}
 _ONLY_CHANGED = {
     "columns": "columns belongs to triggers.changed: every column of an added or removed row is new or gone"
 }
@@ -42,7 +84,7 @@ def event(description: str, more: Schema, hints: dict[str, str]) -> Schema:
         "errorMessage": "{bus: …, source: …, detail_type: …}, or false",
         "oneOf": [
             {"enum": [False, "off", "no"], "description": "not sent"},
-            fields(description, _EVENT | more, ("bus", "source", "detail_type")) | {"x-hints": hints},
+            fields(description, _EVENT | _OWN_MESSAGE | more, ("bus", "source", "detail_type")) | {"x-hints": hints},
         ],
     }
 
@@ -54,7 +96,7 @@ def invocation(description: str, more: Schema, hints: dict[str, str]) -> Schema:
         "oneOf": [
             flag(description, True),
             {"type": "null", "description": "sent"},
-            fields(description, more) | {"x-hints": hints | _ONLY_EVENTS},
+            fields(description, _OWN_MESSAGE | more) | {"x-hints": hints | _ONLY_EVENTS},
         ],
     }
 

@@ -14,7 +14,8 @@ from rowcast import ports
 from rowcast.definition import Trigger, Triggers
 from rowcast.destinations.eventbridge import EventBridge
 from rowcast.destinations.function import LambdaFunction
-from rowcast.errors import DestinationRefused
+from rowcast.errors import DestinationRefused, MessageInvalid
+from rowcast.message import compile_address
 from rowcast.models import Change
 from rowcast.ports import MessageToSend, Verdict
 from tests import aws_faults, fakes
@@ -32,6 +33,15 @@ def a_message(number: int = 1, size: int = 0, operation: Any = "added") -> Messa
         operation=operation, key=[number], key_hash=f"{number:032x}", id=f"change-{number}", before=before, after=after
     )
     return MessageToSend(change=change, body=body, time=1_760_000_000.0, sync="orders", run="r1")
+
+
+def refuse_oversize(message: MessageToSend, reason: str) -> MessageToSend:
+    raise MessageInvalid(reason)
+
+
+def a_bridge(events: Any, triggers: Triggers, **more: Any) -> EventBridge:
+    given = {"address": compile_address(triggers), "oversize": refuse_oversize, **more}
+    return EventBridge(client=events, triggers=triggers, **given)
 
 
 @dataclass
@@ -80,9 +90,9 @@ def _eventbridge() -> Target:
     _spy(client, "PutEvents", lambda params: arrived.extend(json.loads(e["Detail"]) for e in params["Entries"]))
     missing = Triggers(added=Trigger(bus="nowhere", source="shop", detail_type="Order"))
     return Target(
-        EventBridge(client=client, triggers=Triggers(added=trigger, removed=trigger)),
+        a_bridge(client, Triggers(added=trigger, removed=trigger)),
         lambda kind: _go_wrong(client, "PutEvents", kind),
-        EventBridge(client=client, triggers=missing),
+        a_bridge(client, missing),
         lambda: arrived,
         1_048_000,
     )
@@ -98,7 +108,9 @@ def _lambda() -> Target:
         return aws_faults.ok({"StatusCode": 200, "Payload": io.BytesIO(b'{"errors": []}')})
 
     client.meta.events.register_last("before-call.lambda.Invoke", run)
-    function = LambdaFunction(client=client, function=BUSY, batch_size=10, primary_key=("id",))
+    function = LambdaFunction(
+        client=client, function=BUSY, batch_size=10, primary_key=("id",), oversize=refuse_oversize
+    )
     return Target(function, lambda kind: _go_wrong(client, "Invoke", kind), function, lambda: arrived, 5_999_000)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from rowcast.definition import Trigger, Triggers
@@ -12,7 +13,7 @@ from rowcast.ports import MessageToSend
 from tests import aws_faults
 from tests.aws_limits import enforce
 from tests.contract.conftest import Stores, client_of
-from tests.contract.test_destinations import a_message
+from tests.contract.test_destinations import a_bridge, a_message
 
 TRIGGERS = Triggers(
     added=Trigger(bus="orders", source="com.shop", detail_type="Order placed"),
@@ -30,7 +31,7 @@ def events(aws: Stores) -> Any:
 
 @pytest.fixture
 def bridge(events: Any) -> EventBridge:
-    return EventBridge(client=events, triggers=TRIGGERS)
+    return a_bridge(events, TRIGGERS)
 
 
 def with_body(body: bytes) -> MessageToSend:
@@ -126,7 +127,38 @@ def test_a_malformed_detail_that_got_past_is_refused_by_its_entry_alone(bridge: 
 
 def test_a_source_that_only_aws_may_use_is_not_accepted(events: Any) -> None:
     triggers = Triggers(added=Trigger(bus="orders", source="aws.shop", detail_type="Order"))
-    assert kinds(EventBridge(client=events, triggers=triggers), a_message()) == ["rejected"]
+    batches, [(_, reason)] = a_bridge(events, triggers).batches([a_message()])
+    assert not batches
+    assert "aws." in reason
+
+
+def test_source_and_detail_type_are_rendered_for_each_change(events: Any) -> None:
+    template = Trigger(bus="orders", source="shop.{{ row.id }}", detail_type="Order {{ change.operation }}")
+    bridge = a_bridge(events, Triggers(added=template))
+    batches, _ = bridge.batches([a_message(1), a_message(2)])
+    entries = bridge.send(batches[0], "b1", 1).request["Entries"]
+    assert [(entry["Source"], entry["DetailType"]) for entry in entries] == [
+        ("shop.1", "Order added"),
+        ("shop.2", "Order added"),
+    ]
+
+
+def test_a_row_whose_source_cannot_be_sent_costs_no_other_row(events: Any) -> None:
+    template = Trigger(bus="orders", source="{% if row.id == 2 %}aws.{% endif %}shop", detail_type="Order")
+    batches, [(message, reason)] = a_bridge(events, Triggers(added=template)).batches([a_message(n) for n in (1, 2, 3)])
+    assert [[each.change.key for each in batch] for batch in batches] == [[[1], [3]]]
+    assert (message.change.key, "aws." in reason) == ([2], True)
+
+
+def test_what_stands_for_an_oversized_message_is_sent_in_its_place(events: Any) -> None:
+    pointer = b'{"rowcast_s3":{"key":"k"}}'
+    bridge = a_bridge(events, TRIGGERS, oversize=lambda message, reason: msgspec.structs.replace(message, body=pointer))
+    batches, impossible = bridge.batches([a_message(1), a_message(2, size=BYTES)])
+    assert not impossible
+    assert [entry["Detail"][:13] for entry in bridge.send(batches[0], "b", 1).request["Entries"]] == [
+        '{"id": 1, "pa',
+        '{"rowcast_s3"',
+    ]
 
 
 def test_denied_entries_stop_the_run_unless_some_were_accepted(bridge: EventBridge, events: Any) -> None:
@@ -176,11 +208,11 @@ def test_a_reply_that_is_lost_means_in_doubt_after_one_attempt(bridge: EventBrid
 
 
 def test_check_looks_at_the_bus_of_every_trigger_that_is_on(events: Any) -> None:
-    EventBridge(client=events, triggers=TRIGGERS).check()
-    EventBridge(client=events, triggers=Triggers(added=TRIGGERS.added)).check()
+    a_bridge(events, TRIGGERS).check()
+    a_bridge(events, Triggers(added=TRIGGERS.added)).check()
     missing = Trigger(bus="nowhere", source="s", detail_type="d")
     with pytest.raises(DestinationRefused, match="nowhere does not exist"):
-        EventBridge(client=events, triggers=Triggers(added=TRIGGERS.added, changed=missing)).check()
+        a_bridge(events, Triggers(added=TRIGGERS.added, changed=missing)).check()
 
 
 def test_check_names_what_is_denied(bridge: EventBridge, events: Any) -> None:
@@ -190,7 +222,7 @@ def test_check_names_what_is_denied(bridge: EventBridge, events: Any) -> None:
 
 
 def test_batches_are_no_larger_than_asked(events: Any) -> None:
-    bridge = EventBridge(client=events, triggers=TRIGGERS, batch_size=3)
+    bridge = a_bridge(events, TRIGGERS, batch_size=3)
     batches, _ = bridge.batches([a_message(number) for number in range(7)])
     assert [len(batch) for batch in batches] == [3, 3, 1]
     assert json.loads(batches[0][0].body)["id"] == 0

@@ -17,7 +17,7 @@ from rowcast.ports import CallResult, MessageToSend
 from tests import aws_faults
 from tests.aws_limits import enforce
 from tests.contract.conftest import Stores, client_of
-from tests.contract.test_destinations import a_message
+from tests.contract.test_destinations import a_message, refuse_oversize
 
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:welcome:live"
 
@@ -28,7 +28,9 @@ def client(aws: Stores) -> Any:
 
 
 def a_function(client: Any, primary_key: tuple[str, ...] = ("id",), batch_size: int = 10) -> LambdaFunction:
-    return LambdaFunction(client=client, function=FUNCTION, batch_size=batch_size, primary_key=primary_key)
+    return LambdaFunction(
+        client=client, function=FUNCTION, batch_size=batch_size, primary_key=primary_key, oversize=refuse_oversize
+    )
 
 
 def invoke(client: Any, reply: bytes, batch: Sequence[MessageToSend] | None = None, **answer: Any) -> CallResult:

@@ -9,11 +9,24 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import structs
 
-from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Message, Triggers
+from rowcast.definition import (
+    Definition,
+    EventBridgeDestination,
+    Field,
+    FilesSource,
+    Message,
+    Trigger,
+    Triggers,
+    decode,
+    encode,
+)
 from rowcast.errors import MessageInvalid, RunFailed
 from rowcast.message import RunInfo, TemplateError, check_message, compile_message
-from rowcast.models import Change, from_json
+from rowcast.models import Change, from_json, to_json
 
 RUN = RunInfo("run-1", 1763632800.9)
 

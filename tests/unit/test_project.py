@@ -117,6 +117,40 @@ def test_the_designs_eventbridge_sample_means_what_it_says(folder: Folder) -> No
     assert sync.alerts == ("data-team",)
 
 
+def test_columns_constants_and_own_messages_mean_what_they_say(folder: Folder) -> None:
+    sync = only(
+        folder(
+            orders="""
+            model: {source: shop, query: SELECT 1 AS id, primary_key: id}
+            destination: {type: lambda, function: welcome}
+            triggers:
+              added: {message: {column: payload, oversize: s3}}
+              changed: {message: }
+              removed: on
+            message:
+              metadata: true
+              columns:
+                id: id
+                customer.email: {column: mail, when_null: omit}
+                kind: {value: {name: order, tags: [1, yes]}}
+            """
+        )
+    )
+    assert sync.definition.triggers == definition.Triggers(
+        added=Trigger(message=definition.Message(column="payload", oversize="s3")),
+        changed=Trigger(message=definition.Message()),
+        removed=Trigger(),
+    )
+    assert sync.definition.message == definition.Message(
+        metadata=True,
+        columns={
+            "id": "id",
+            "customer.email": definition.Field(column="mail", when_null="omit"),
+            "kind": definition.Field(value={"name": "order", "tags": [1, "yes"]}),
+        },
+    )
+
+
 def test_the_designs_lambda_sample_means_what_it_says(folder: Folder) -> None:
     arn = "arn:aws:lambda:eu-west-1:111122223333:function:welcome:live"
     destination = f"destination:\n  type: lambda\n  function: {arn}    # qualified or not\n  batch_size: 1\n"

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 import project
+from rowcast.definition import Message
 from tests.project_folder import EVENT, ROLE, TO_EVENTBRIDGE, TO_LAMBDA, Folder, put
 
 
@@ -198,3 +199,45 @@ def test_a_template_that_does_not_parse_is_told_with_its_line(folder: Folder) ->
     problem = folder.write("syncs/orders.yaml", text).problem()
     assert problem.path == "message.template"
     assert problem.line and "row.x" in text.splitlines()[problem.line - 1]
+
+
+def test_a_message_may_only_say_how_all_columns_are_sent(folder: Folder) -> None:
+    folder.write("syncs/orders.yaml", put(TO_EVENTBRIDGE, "message", {"metadata": True, "oversize": "s3"}))
+    (sync,) = project.load(folder.root).syncs.values()
+    assert sync.definition.message == Message(metadata=True, oversize="s3")
+
+
+@pytest.mark.parametrize(
+    ("part", "path"),
+    [
+        ({"column": "mail", "value": 1}, "message.columns.email.value"),
+        ({"column": "mail", "when_null": "skip"}, "message.columns.email.when_null"),
+        ({"when_null": "omit"}, "message.columns.email"),
+        (["mail"], "message.columns.email"),
+        (5, "message.columns.email"),
+    ],
+)
+def test_a_part_of_a_message_is_a_column_or_a_constant(folder: Folder, part: Any, path: str) -> None:
+    assert folder.in_sync("message", {"columns": {"email": part}}).path == path
+
+
+@pytest.mark.parametrize("base", [TO_EVENTBRIDGE, TO_LAMBDA])
+def test_a_triggers_own_message_is_judged_as_the_syncs(folder: Folder, base: dict[str, Any]) -> None:
+    event = EVENT if base is TO_EVENTBRIDGE else {}
+    problem = folder.in_sync("triggers.added", {**event, "message": {"template": '{"a": {{ row.a | nope }}}'}}, base)
+    assert problem.path == "triggers.added.message.template"
+    problem = folder.in_sync("triggers.added", {**event, "message": {"template": "{}", "column": "a"}}, base)
+    assert problem.message == "template and column exclude each other"
+
+
+@pytest.mark.parametrize("field", ["source", "detail_type"])
+def test_source_and_detail_type_may_be_templates_of_any_length(folder: Folder, field: str) -> None:
+    template = "{{ row.country | downcase }}" + "{% if row.a %}x{% endif %}" * 20
+    folder.write("syncs/orders.yaml", put(TO_EVENTBRIDGE, "triggers.added", {**EVENT, field: template}))
+    project.load(folder.root)
+    problem = folder.in_sync("triggers.added", {**EVENT, field: "{{ row.country | nope }}"})
+    assert (problem.path, "unknown filter" in problem.message) == (f"triggers.added.{field}", True)
+
+
+def test_a_template_of_a_source_may_not_begin_with_aws(folder: Folder) -> None:
+    assert folder.in_sync("triggers.added", {**EVENT, "source": "aws.{{ row.a }}"}).path == "triggers.added.source"

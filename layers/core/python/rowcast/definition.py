@@ -6,7 +6,7 @@ definition that it opened with, so that a deployment in mid-run changes no messa
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -92,16 +92,44 @@ class LambdaDestination(
 Destination = EventBridgeDestination | LambdaDestination
 
 
-class Trigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One kind of change that is sent. `bus`, `source`, `detail_type` are set for EventBridge only.
+class Field(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a message made of columns: a column's value, or with `column` None the constant `value`.
 
-    `columns` (for changed rows): send only when one of these changed; None means any column.
+    `when_null` "omit" leaves the part out of the message of a row in which it is null.
+    """
+
+    column: str | None = None
+    value: Any = None
+    when_null: Literal["send", "omit"] = "send"
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """At most one of `template`, `column`, `columns` is set; none means all columns.
+
+    `columns` maps an output name to a column or a field. `metadata`: the message lies in an envelope beside where it
+    comes from and the row before. `oversize` "s3": a message that the destination cannot carry is put into the bucket.
+    """
+
+    template: str | None = None
+    column: str | None = None
+    columns: dict[str, str | Field] | None = None
+    metadata: bool = False
+    oversize: Literal["reject", "s3"] = "reject"
+
+
+class Trigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of change that is sent. `bus`, `source`, `detail_type` are set for EventBridge only; the latter two may
+    be Liquid templates.
+
+    `columns` (for changed rows): send only when one of these changed; None means any column. `message`: in place of
+    the sync's.
     """
 
     bus: str | None = None
     source: str | None = None
     detail_type: str | None = None
     columns: tuple[str, ...] | None = None
+    message: Message | None = None
 
 
 class Triggers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -113,14 +141,6 @@ class Triggers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def of(self, operation: str) -> Trigger | None:
         return getattr(self, operation)  # type: ignore[no-any-return]
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """At most one field is set; none means all columns. `columns` maps an output name to a column."""
-
-    template: str | None = None
-    column: str | None = None
-    columns: dict[str, str] | None = None
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -183,6 +203,11 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def decode(data: bytes) -> Definition:
+    def message_of(self, operation: str) -> Message:
+        """What is sent for such a change: its trigger's own message, or the sync's."""
+        trigger = self.triggers.of(operation)
+        return trigger.message if trigger is not None and trigger.message is not None else self.message
+
     """Raises DefinitionInvalid for what this version of the code cannot read."""
     try:
         return msgspec.json.decode(data, type=Definition)

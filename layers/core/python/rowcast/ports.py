@@ -274,3 +274,10 @@ class Pace(Protocol):
 
 Render = Callable[[Change], bytes]
 """A change to its message's JSON text. Raises MessageInvalid."""
+
+Address = Callable[[MessageToSend], tuple[str, str]]
+"""A message to its event's source and detail type. Raises MessageInvalid."""
+
+Oversize = Callable[[MessageToSend, str], MessageToSend]
+"""What is sent in place of a message that the destination cannot carry, for the reason given. Raises MessageInvalid
+with that reason when nothing is."""

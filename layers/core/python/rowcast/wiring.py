@@ -164,8 +164,16 @@ class Services:
 
     def destination(self, definition: Definition, deployment: Deployment) -> Destination:
         from rowcast.destinations import destination
+        from rowcast.message import compile_address
+        from rowcast.stores.oversize import S3Oversize
 
-        return destination(definition, deployment, self.secrets)
+        return destination(
+            definition,
+            deployment,
+            secrets=self.secrets,
+            address=compile_address,
+            oversize=S3Oversize(definition=definition, objects=self.objects),
+        )
 
     def pace(self, definition: Definition) -> Pace:
         from rowcast.stores.pace import pace

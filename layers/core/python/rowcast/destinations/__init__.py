@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from rowcast.definition import Account, Definition, EventBridgeDestination, LambdaDestination, SecretRef
+from rowcast.definition import Account, Definition, EventBridgeDestination, LambdaDestination, SecretRef, Triggers
 from rowcast.models import Deployment
-from rowcast.ports import Destination
-
-if TYPE_CHECKING:
-    from rowcast.destinations.eventbridge import EventBridge
-    from rowcast.destinations.function import LambdaFunction
+from rowcast.ports import Address, Destination, Oversize
 
 _MAX_CONNECTIONS = 50
 
@@ -22,7 +19,14 @@ class SecretFields(Protocol):
     def fields(self, ref: SecretRef) -> dict[str, str]: ...
 
 
-def destination(definition: Definition, deployment: Deployment, secrets: SecretFields) -> Destination:
+def destination(
+    definition: Definition,
+    deployment: Deployment,
+    *,
+    secrets: SecretFields,
+    address: Callable[[Triggers], Address],
+    oversize: Oversize,
+) -> Destination:
     """Batches never exceed the sync's rate, which could not be kept if one call carried more than a window allows."""
     target = definition.destination
     most = definition.limits.rate.count if definition.limits.rate else 1_000_000
@@ -32,8 +36,24 @@ def destination(definition: Definition, deployment: Deployment, secrets: SecretF
         service, definition.sync, deployment.delivery_role_arn, target.account, _region(target), connections, secrets
     )
     if isinstance(target, EventBridgeDestination):
-        return _eventbridge(client, definition, most)
-    return _function(client, definition, target, most)
+        from rowcast.destinations.eventbridge import ENTRIES, EventBridge
+
+        return EventBridge(
+            client=client,
+            triggers=definition.triggers,
+            address=address(definition.triggers),
+            oversize=oversize,
+            batch_size=min(ENTRIES, most),
+        )
+    from rowcast.destinations.function import LambdaFunction
+
+    return LambdaFunction(
+        client=client,
+        function=target.function,
+        batch_size=min(target.batch_size, most),
+        primary_key=definition.primary_key,
+        oversize=oversize,
+    )
 
 
 @lru_cache(maxsize=32)
@@ -60,20 +80,3 @@ def _region(target: EventBridgeDestination | LambdaDestination) -> str | None:
     if target.region is None and isinstance(target, LambdaDestination) and target.function.startswith("arn:"):
         return target.function.split(":")[3]
     return target.region
-
-
-def _eventbridge(client: Any, definition: Definition, most: int) -> EventBridge:
-    from rowcast.destinations.eventbridge import ENTRIES, EventBridge
-
-    return EventBridge(client=client, triggers=definition.triggers, batch_size=min(ENTRIES, most))
-
-
-def _function(client: Any, definition: Definition, target: LambdaDestination, most: int) -> LambdaFunction:
-    from rowcast.destinations.function import LambdaFunction
-
-    return LambdaFunction(
-        client=client,
-        function=target.function,
-        batch_size=min(target.batch_size, most),
-        primary_key=definition.primary_key,
-    )

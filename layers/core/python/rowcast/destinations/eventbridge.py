@@ -9,9 +9,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from rowcast.definition import Trigger, Triggers
 from rowcast.destinations import faults
-from rowcast.errors import DestinationRefused
+from rowcast.errors import DestinationRefused, MessageInvalid
 from rowcast.models import OPERATIONS
-from rowcast.ports import CallResult, MessageToSend, Verdict
+from rowcast.ports import Address, CallResult, MessageToSend, Oversize, Verdict
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -27,10 +27,20 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 class EventBridge:
     """One entry per change, on the bus, with the source and detail type, of the change's trigger."""
 
-    def __init__(self, *, client: EventBridgeClient, triggers: Triggers, batch_size: int = ENTRIES) -> None:
+    def __init__(
+        self,
+        *,
+        client: EventBridgeClient,
+        triggers: Triggers,
+        address: Address,
+        oversize: Oversize,
+        batch_size: int = ENTRIES,
+    ) -> None:
         self._client = client
         self._batch_size = batch_size
         self._triggers = triggers
+        self._address = address
+        self._oversize = oversize
 
     def check(self) -> None:
         """PutEvents to a bus that does not exist succeeds silently, so each bus is looked up first."""
@@ -49,10 +59,11 @@ class EventBridge:
         batches: list[list[MessageToSend]] = []
         impossible: list[tuple[MessageToSend, str]] = []
         room = 0
-        for message in messages:
-            size = entry_size(self._entry(message))
-            if reason := _unfit(message, size):
-                impossible.append((message, reason))
+        for given in messages:
+            try:
+                message, size = self._carried(given)
+            except MessageInvalid as error:
+                impossible.append((given, str(error)))
                 continue
             if not batches or len(batches[-1]) == self._batch_size or size > room:
                 batches.append([])
@@ -77,6 +88,17 @@ class EventBridge:
         record = {"Entries": answers, "FailedEntryCount": reply.get("FailedEntryCount", 0)}
         return CallResult(verdicts=[_verdict(answer) for answer in answers], request=request, reply=record)
 
+    def _carried(self, message: MessageToSend) -> tuple[MessageToSend, int]:
+        """The message, or what stands for it, and its size. Raises MessageInvalid when no event can be made."""
+        _check_object(message)
+        size = entry_size(self._entry(message))
+        if size <= BYTES:
+            return message, size
+        message = self._oversize(
+            message, f"The event has {BYTES + 1:,} bytes or more, which EventBridge does not take."
+        )
+        return message, entry_size(self._entry(message))
+
     def _buses(self) -> Iterator[str]:
         for operation in OPERATIONS:
             trigger = self._triggers.of(operation)
@@ -85,10 +107,11 @@ class EventBridge:
 
     def _entry(self, message: MessageToSend) -> Any:
         trigger = self._triggers.of(message.change.operation) or Trigger()
+        source, detail_type = self._address(message)
         return {
             "EventBusName": trigger.bus or "default",
-            "Source": trigger.source or "rowcast",
-            "DetailType": trigger.detail_type or message.change.operation,
+            "Source": source,
+            "DetailType": detail_type,
             "Time": datetime.fromtimestamp(message.time, UTC),
             "Resources": [
                 f"rowcast:sync/{message.sync}",
@@ -106,14 +129,14 @@ def entry_size(entry: Mapping[str, Any]) -> int:
     return (_TIME_BYTES if "Time" in entry else 0) + sum(len(text.encode()) for text in texts)
 
 
-def _unfit(message: MessageToSend, size: int) -> str:
-    if size > BYTES:
-        return f"The event has {size:,} bytes; EventBridge takes less than {BYTES + 1:,}."
+def _check_object(message: MessageToSend) -> None:
     try:
         _object.decode(message.body)
     except msgspec.MsgspecError:
-        return "The message is not a JSON object, which EventBridge requires of an event's detail."
-    return ""
+        pass
+    else:
+        return
+    raise MessageInvalid("The message is not a JSON object, which EventBridge requires of an event's detail.")
 
 
 def _verdict(answer: Mapping[str, Any]) -> Verdict:

@@ -11,9 +11,9 @@ from urllib3.exceptions import HTTPError
 
 from rowcast.destinations import faults
 from rowcast.destinations.reply import ContractError, rejected_rows
-from rowcast.errors import DestinationRefused
+from rowcast.errors import DestinationRefused, MessageInvalid
 from rowcast.models import from_json, to_json
-from rowcast.ports import CallResult, MessageToSend, Verdict
+from rowcast.ports import CallResult, MessageToSend, Oversize, Verdict
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -50,8 +50,17 @@ _MEANINGS: dict[str, faults.Meaning] = {
 class LambdaFunction:
     """Rows of one operation per invocation. `function` is an ARN, qualified or not, or a name."""
 
-    def __init__(self, *, client: LambdaClient, function: str, batch_size: int, primary_key: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        *,
+        client: LambdaClient,
+        function: str,
+        batch_size: int,
+        primary_key: tuple[str, ...],
+        oversize: Oversize,
+    ) -> None:
         self._client = client
+        self._oversize = oversize
         self._function = function
         self._batch_size = batch_size
         self._primary_key = primary_key
@@ -72,10 +81,11 @@ class LambdaFunction:
         batches: list[list[MessageToSend]] = []
         impossible: list[tuple[MessageToSend, str]] = []
         room = 0
-        for message in messages:
-            size = _row_bytes(message)
-            if size > BYTES:
-                impossible.append((message, f"The row needs {size:,} bytes; an invocation carries {BYTES:,}."))
+        for given in messages:
+            try:
+                message, size = self._carried(given)
+            except MessageInvalid as error:
+                impossible.append((given, str(error)))
                 continue
             if not batches or len(batches[-1]) == self._batch_size or size > room:
                 batches.append([])
@@ -83,6 +93,14 @@ class LambdaFunction:
             batches[-1].append(message)
             room -= size
         return batches, impossible
+
+    def _carried(self, message: MessageToSend) -> tuple[MessageToSend, int]:
+        """The message, or what stands for it, and its size. Raises MessageInvalid when no invocation can carry it."""
+        if _row_bytes(message) > BYTES:
+            message = self._oversize(
+                message, f"The row needs more than the {BYTES:,} bytes that an invocation carries."
+            )
+        return message, _row_bytes(message)
 
     def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
         payload = self._payload(batch, batch_id, attempt)

@@ -6,32 +6,34 @@ MessageInvalid; its text names places in the template or the output, never a row
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-import msgspec
-
 from rowcast.definition import Definition, Message
+from rowcast.message.address import check_text, compile_address
 from rowcast.message.columns import all_columns, check_columns, from_column, from_columns
+from rowcast.message.envelope import in_envelope
 from rowcast.message.errors import TemplateError
+from rowcast.message.run import RunInfo
+from rowcast.models import OPERATIONS, Change
 from rowcast.ports import Render
 
-__all__ = ["RunInfo", "TemplateError", "check_message", "compile_message"]
-
-
-class RunInfo(msgspec.Struct, frozen=True):
-    """The run as templates see it. `started_at`: epoch seconds; it is also what `now` means in a template."""
-
-    id: str
-    started_at: float
-
-    @property
-    def started_text(self) -> str:
-        return datetime.fromtimestamp(int(self.started_at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+__all__ = ["RunInfo", "TemplateError", "check_message", "check_text", "compile_address", "compile_message"]
 
 
 def compile_message(definition: Definition, run: RunInfo) -> Render:
     """The same change gives the same bytes. Raises TemplateError as `check_message` does."""
-    message = definition.message
+    renders = {operation: _compile(definition.message_of(operation), definition.sync, run) for operation in OPERATIONS}
+
+    def render(change: Change) -> bytes:
+        return renders[change.operation](change)
+
+    return render
+
+
+def _compile(message: Message, sync: str, run: RunInfo) -> Render:
+    body = _compile_body(message, sync, run)
+    return in_envelope(body, sync, run.id) if message.metadata else body
+
+
+def _compile_body(message: Message, sync: str, run: RunInfo) -> Render:
     if message.column is not None:
         return from_column(message.column)
     if message.columns is not None:
@@ -39,8 +41,7 @@ def compile_message(definition: Definition, run: RunInfo) -> Render:
     if message.template is not None:
         from rowcast.message.template import compile_template  # liquid takes 0.2 s to import
 
-        run_names = {"id": run.id, "started_at": run.started_text}
-        return compile_template(message.template).renderer({"sync": {"name": definition.sync}, "run": run_names})
+        return compile_template(message.template).renderer(run.names(sync))
     return all_columns
 
 

@@ -4,32 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
+from rowcast.definition import Field
 from rowcast.errors import MessageInvalid
 from rowcast.message.errors import TemplateError, json_problem
-from rowcast.models import Change, from_json, to_json
+from rowcast.models import Change, Row, from_json, to_json
 from rowcast.ports import Render
 
 
 def all_columns(change: Change) -> bytes:
     """The whole row, in the order of its columns."""
-    return _encode(change.row)
+    return encode(change.row)
 
 
-def from_columns(columns: dict[str, str]) -> Render:
-    """`columns`: output name to column; dots in the output name nest."""
+def from_columns(columns: dict[str, str | Field]) -> Render:
+    """`columns`: output name to a column or a field; dots in the output name nest."""
     check_columns(columns)
-    paths = [(tuple(name.split(".")), column) for name, column in columns.items()]
+    parts = [(tuple(name.split(".")), _field(given)) for name, given in columns.items()]
 
     def render(change: Change) -> bytes:
         row = change.row
         message: dict[str, Any] = {}
-        for path, column in paths:
-            if column not in row:
-                raise MessageInvalid(f"The row has no column `{column}`: the message's `columns` names it.")
-            _put(message, path, row[column])
-        return _encode(message)
+        for path, field in parts:
+            value = _value(field, row)
+            if value is not None or field.when_null == "send":
+                _put(message, path, value)
+        return encode(message)
 
     return render
+
+
+def _field(given: str | Field) -> Field:
+    return Field(column=given) if isinstance(given, str) else given
+
+
+def _value(field: Field, row: Row) -> Any:
+    if field.column is None:
+        return field.value
+    if field.column not in row:
+        raise MessageInvalid(f"The row has no column `{field.column}`: the message's `columns` names it.")
+    return row[field.column]
 
 
 def from_column(column: str) -> Render:
@@ -42,7 +55,7 @@ def from_column(column: str) -> Render:
         if value is None:
             raise MessageInvalid(f"The column `{column}`, which is to hold the message, is null.")
         if not isinstance(value, str):
-            return _encode(value)
+            return encode(value)
         try:
             return to_json(from_json(value))
         except (ValueError, ArithmeticError, RecursionError) as error:
@@ -52,8 +65,8 @@ def from_column(column: str) -> Render:
     return render
 
 
-def check_columns(columns: dict[str, str]) -> None:
-    """Raises TemplateError for output names that cannot stand in one object."""
+def check_columns(columns: dict[str, str | Field]) -> None:
+    """Raises TemplateError for output names that cannot stand in one object, whatever a row leaves out."""
     taken: dict[str, Any] = {}
     for name in columns:
         path = tuple(name.split("."))
@@ -76,7 +89,7 @@ def _put(target: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:
     return True
 
 
-def _encode(value: Any) -> bytes:
+def encode(value: Any) -> bytes:
     try:
         data = to_json(value)
         if b"NaN" in data or b"Infinity" in data:  # a decimal that is no number encodes to what is no JSON

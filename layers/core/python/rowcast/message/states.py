@@ -51,6 +51,10 @@ class Tracker:
         if self.nodes(nodes, OUTSIDE) not in (OUTSIDE, UNREACHED):
             raise self.error("the JSON string that begins here is not closed", self.opened)
 
+    def text(self, nodes: list[Node]) -> None:
+        """For a template of plain text, in which nothing is escaped."""
+        self.nodes(nodes, CAPTURED)
+
     def error(self, message: str, place: Any) -> TemplateError:
         index = place if isinstance(place, int) else place.token.start_index
         return TemplateError(message, *line_and_column(self.source, index if index >= 0 else len(self.source)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from liquid.ast import Node
@@ -53,13 +55,10 @@ class Template:
 
     def renderer(self, names: dict[str, Any]) -> Render:
         """`names`: what is the same for every change; `run.started_at` is what `now` means."""
-        started = names["run"]["started_at"]
-        names = {**names, "now": started, "today": started[:10]}
-        now = datetime.fromisoformat(started).astimezone(UTC)
+        names, now = _with_now(names)
 
         def render(change: Change) -> bytes:
-            about = {"operation": change.operation, "id": change.id, "columns": change.columns}
-            every = {**names, "row": change.row, "previous": change.before, "change": about}
+            every = _about(change, names)
             text = self.text(every, now)
             try:
                 return to_json(from_json(text))
@@ -70,6 +69,11 @@ class Template:
             raise MessageInvalid(f"The template gave no JSON: {problem}, {self.origin(index, every, now)}.")
 
         return render
+
+    def line(self, change: Change, names: dict[str, Any]) -> str:
+        """One line of text, for what is no JSON. `names`: as for `renderer`."""
+        names, now = _with_now(names)
+        return " ".join(self.text(_about(change, names), now).split())
 
     def origin(self, index: int, names: dict[str, Any], now: datetime) -> str:
         """Which part of the template wrote the character `index` of the text: that is the same for all rows that fail
@@ -114,8 +118,29 @@ class Template:
         raise MessageInvalid(f"The template failed on this row at line {line}, column {column}: {reason}.")
 
 
+def _with_now(names: dict[str, Any]) -> tuple[dict[str, Any], datetime]:
+    started = names["run"]["started_at"]
+    return {**names, "now": started, "today": started[:10]}, datetime.fromisoformat(started).astimezone(UTC)
+
+
+def _about(change: Change, names: dict[str, Any]) -> dict[str, Any]:
+    about = {"operation": change.operation, "id": change.id, "columns": change.columns}
+    return {**names, "row": change.row, "previous": change.before, "change": about}
+
+
+@lru_cache(maxsize=64)
 def compile_template(source: str) -> Template:
     """Raises TemplateError for what does not parse, or cannot be rendered to JSON safely."""
+    return _compile(source, lambda tracker, nodes: tracker.template(nodes))
+
+
+@lru_cache(maxsize=64)
+def compile_text(source: str) -> Template:
+    """A template of plain text. Raises TemplateError for what does not parse."""
+    return _compile(source, lambda tracker, nodes: tracker.text(nodes))
+
+
+def _compile(source: str, track: Callable[[Tracker, list[Node]], None]) -> Template:
     env = environment()
     try:
         bound = env.from_string(source)
@@ -126,7 +151,7 @@ def compile_template(source: str) -> Template:
     else:
         if not bound.nodes:
             raise TemplateError("the template is empty", 1, 1)
-        Tracker(source).template(bound.nodes)
+        track(Tracker(source), bound.nodes)
         for node in bound.nodes:
             _check_expressions(node, env, source)
         return Template(source, bound)

@@ -1,0 +1,64 @@
+"""The source and detail type of an event: fixed text, or a Liquid template that is rendered for each change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rowcast.definition import Trigger, Triggers
+from rowcast.errors import MessageInvalid
+from rowcast.message.run import RunInfo
+from rowcast.models import OPERATIONS
+from rowcast.ports import Address, MessageToSend
+
+SOURCE_CHARACTERS = 256
+DETAIL_TYPE_CHARACTERS = 128
+
+
+def compile_address(triggers: Triggers) -> Address:
+    """Raises TemplateError for a template that does not compile; the address raises MessageInvalid for a row."""
+    texts = {}
+    for operation in OPERATIONS:
+        trigger = triggers.of(operation) or Trigger()
+        texts[operation] = _text(trigger.source or "rowcast"), _text(trigger.detail_type or operation)
+
+    def address(message: MessageToSend) -> tuple[str, str]:
+        source, detail_type = texts[message.change.operation]
+        return _source(source(message)), _fitting("detail type", detail_type(message), DETAIL_TYPE_CHARACTERS)
+
+    return address
+
+
+def check_text(text: str) -> None:
+    """Raises TemplateError for a source or detail type that is a template and does not compile."""
+    _text(text)
+
+
+def _text(text: str) -> Callable[[MessageToSend], str]:
+    if "{{" not in text and "{%" not in text:
+        return lambda _: text
+    from rowcast.message.template import compile_text
+
+    template = compile_text(text)
+    return lambda message: template.line(
+        message.change, RunInfo(id=message.run, started_at=message.time).names(message.sync)
+    )
+
+
+def _source(text: str) -> str:
+    if text.lower().startswith("aws."):
+        raise MessageInvalid("The event's source begins with aws., which AWS keeps for itself.")
+    return _fitting("source", text, SOURCE_CHARACTERS)
+
+
+def _fitting(name: str, text: str, most: int) -> str:
+    """The text may be a row's: what is wrong with it is told without it, and alike for all rows that fail alike."""
+    problem = ""
+    if not text:
+        problem = "is empty"
+    elif len(text) > most:
+        problem = f"is longer than the {most} characters that EventBridge takes"
+    elif not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        problem = "holds half a surrogate pair, which is no Unicode text"
+    if problem:
+        raise MessageInvalid(f"The event's {name} {problem}.")
+    return text
