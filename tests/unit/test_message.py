@@ -124,6 +124,108 @@ def test_text_that_reads_nan_is_just_text() -> None:
     assert rendered(added(v="NaN and Infinity")) == '{"v":"NaN and Infinity"}'
 
 
+def test_a_part_may_be_a_constant_and_nulls_may_be_left_out() -> None:
+    columns: dict[str, str | Field] = {
+        "id": "id",
+        "kind": Field(value={"name": "order", "tags": [1, None]}),
+        "customer.email": Field(column="mail", when_null="omit"),
+        "customer.phone": Field(column="phone", when_null="omit"),
+        "note": Field(column="note"),
+        "nothing": Field(value=None),
+    }
+    row = {"id": 1, "mail": None, "phone": None, "note": None}
+    kind = '"kind":{"name":"order","tags":[1,null]}'
+    assert rendered(added(**row), columns=columns) == f'{{"id":1,{kind},"note":null,"nothing":null}}'
+    row["phone"] = ""
+    assert rendered(added(**row), columns=columns) == (
+        f'{{"id":1,{kind},"customer":{{"phone":""}},"note":null,"nothing":null}}'
+    )
+
+
+def test_a_triggers_own_message_stands_in_place_of_the_syncs() -> None:
+    own = Triggers(removed=Trigger(message=Message(template='{"gone": {{ row.id }}}')), changed=Trigger())
+    render = compile_message(structs.replace(definition(columns={"n": "id"}), triggers=own), RUN)
+    removed = Change(operation="removed", key=[1], key_hash="00", id="c1", before={"id": 1})
+    assert render(removed) == b'{"gone":1}'
+    assert render(added(id=1)) == b'{"n":1}'
+
+
+def test_an_own_message_of_a_trigger_may_be_all_columns() -> None:
+    own = Triggers(added=Trigger(message=Message()))
+    render = compile_message(structs.replace(definition(columns={"n": "id"}), triggers=own), RUN)
+    assert render(added(id=1)) == b'{"id":1}'
+
+
+CHANGED = Change(
+    operation="changed", key=[1], key_hash="00", id="c-9", before={"id": 1}, after={"id": 2}, columns=["id"]
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "data"),
+    [
+        ({}, {"id": 2}),
+        ({"column": "id"}, 2),
+        ({"columns": {"n": "id"}}, {"n": 2}),
+        ({"template": "[{{ row.id }}]"}, [2]),
+    ],
+)
+def test_the_envelope_holds_every_kind_of_message(message: dict[str, Any], data: Any) -> None:
+    assert from_json(rendered(CHANGED, metadata=True, **message)) == {
+        "metadata": {
+            "version": "1",
+            "sync": "orders",
+            "run": "run-1",
+            "change_id": "c-9",
+            "operation": "changed",
+            "columns": ["id"],
+        },
+        "data": data,
+        "previous": {"id": 1},
+    }
+
+
+def test_the_envelope_of_an_added_row_has_no_previous_one() -> None:
+    assert from_json(rendered(added(id=1), metadata=True))["previous"] is None
+
+
+def test_a_row_before_that_has_no_json_form_rejects_its_envelope() -> None:
+    change = structs.replace(CHANGED, before={"id": Decimal("NaN")})
+    with pytest.raises(MessageInvalid):
+        rendered(change, metadata=True)
+
+
+keys = st.text(min_size=1).filter(lambda name: all(name.split(".")))
+scalars = st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False, allow_infinity=False) | st.text()
+json_values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3), max_leaves=6
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.dictionaries(keys.filter(lambda name: "." not in name), json_values, min_size=1, max_size=4), json_values)
+def test_any_row_arrives_exactly_in_columns_constants_and_envelope(row: dict[str, Any], constant: Any) -> None:
+    columns: dict[str, str | Field] = {f"out.{name}": Field(column=name, when_null="omit") for name in row}
+    columns["constant"] = Field(value=constant)
+    sent = from_json(rendered(added(**row), metadata=True, columns=columns))
+    assert sent["metadata"]["change_id"] == "c1"
+    assert sent["data"].get("out", {}) == {name: exact(value) for name, value in row.items() if value is not None}
+    assert sent["data"]["constant"] == exact(constant)
+
+
+def exact(value: Any) -> Any:
+    return from_json(to_json(value))
+
+
+def test_definitions_with_fields_and_own_messages_come_back_exactly() -> None:
+    message = Message(columns={"a": "x", "b": Field(value=[1, {"c": None}]), "c": Field(column="y", when_null="omit")})
+    full = structs.replace(
+        definition(metadata=True, oversize="s3"),
+        triggers=Triggers(added=Trigger(message=message, source="{{ row.a }}")),
+    )
+    assert decode(encode(full)) == full
+
+
 def test_only_one_kind_of_message_can_be_given() -> None:
     with pytest.raises(TemplateError, match="`template`, `column`"):
         check_message(Message(template="{}", column="a"))
