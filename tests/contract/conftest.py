@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,8 +50,9 @@ class Stores:
             self.definitions.deploy(definition)
             return
         key = f"assets/{definition.sync}.json"
-        self.clients["s3"].put_object(Bucket=BUCKET, Key=key, Body=definitions.encode(definition))
-        value = msgspec.json.encode(deployment(key)).decode()
+        bucket = self.snapshots.bucket_name()
+        self.clients["s3"].put_object(Bucket=bucket, Key=key, Body=definitions.encode(definition))
+        value = msgspec.json.encode(deployment(bucket, key)).decode()
         self.clients["ssm"].put_parameter(Name=f"/stack/syncs/{definition.sync}", Value=value, Type="String")
 
     def put_foreign_message(self) -> None:
@@ -61,8 +69,11 @@ class Stores:
         return [notice_or_none(message["Body"]) for message in reply.get("Messages", [])]
 
 
-@pytest.fixture(params=["fake", "aws"])
+@pytest.fixture(params=["fake", "aws", pytest.param("emulator", marks=pytest.mark.emulator)])
 def stores(request: pytest.FixtureRequest) -> Iterator[Stores]:
+    if request.param == "emulator":
+        yield build_aws_stores(request.getfixturevalue("emulator"))
+        return
     with fake_stores() if request.param == "fake" else aws_stores() as made:
         yield made
 
@@ -96,7 +107,13 @@ def aws_stores() -> Iterator[Stores]:
         yield build_aws_stores()
 
 
-def build_aws_stores() -> Stores:
+def build_aws_stores(endpoint: str | None = None) -> Stores:
+    """With their tables, bucket and queues made; in moto, or in an account of its own at an emulator's `endpoint`.
+
+    The emulator takes an access key of 12 digits for the account.
+    """
+    account = f"{next(_accounts):012d}" if endpoint else None
+    bucket = f"rowcast-{account}" if account else BUCKET
     from rowcast.stores import aws
     from rowcast.stores.bodies import Bodies
     from rowcast.stores.calls import S3Calls
@@ -109,12 +126,20 @@ def build_aws_stores() -> Stores:
     from rowcast.stores.state import DynamoState
 
     clients: dict[str, Any] = {
-        service: enforce(_session().client(service, config=aws.control_config()))
+        service: enforce(
+            _session().client(
+                service,
+                config=aws.control_config(),
+                endpoint_url=endpoint,
+                aws_access_key_id=account,
+                aws_secret_access_key=account,
+            )
+        )
         for service in ("s3", "dynamodb", "sqs", "ssm")
     }
-    _make(clients)
+    _make(clients, bucket)
     clock = fakes.FakeClock()
-    objects = Objects(client=clients["s3"], bucket=BUCKET, clock=clock)
+    objects = Objects(client=clients["s3"], bucket=bucket, clock=clock)
     bodies = Bodies(objects=objects)
     return Stores(
         snapshots=S3Snapshots(objects=objects, clock=clock),
@@ -142,6 +167,45 @@ def _session() -> Any:
     return boto3.Session(region_name=REGION, aws_access_key_id="testing", aws_secret_access_key="testing")
 
 
+@pytest.fixture(scope="session")
+def emulator() -> Iterator[str]:
+    """The embedded AWS as it comes; answers its endpoint. One process serves all tests, an account each."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1"}
+    quiet = {"SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0", "LOG_LEVEL": "ERROR", "PERSIST_STATE": "0"}
+    command = [sys.executable, "-c", "from ministack.app import main; main()"]
+    process = subprocess.Popen(command, env={**os.environ, **settings, **quiet}, stdout=subprocess.DEVNULL)
+    try:
+        endpoint = f"http://127.0.0.1:{port}"
+        _await_health(endpoint, process)
+        yield endpoint
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_health(endpoint: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=1).close()
+        except OSError:
+            assert process.poll() is None, "the emulator ended at its start"
+            assert time.monotonic() < deadline, "the emulator does not answer"
+            time.sleep(0.05)
+        else:
+            return
+
+
+_accounts = itertools.count(100_000_000_000)
+
+
 def client_of(service: str) -> Any:
     """A client that makes one attempt, as destinations do."""
     from rowcast.destinations.session import delivery_config
@@ -149,8 +213,8 @@ def client_of(service: str) -> Any:
     return _session().client(service, config=delivery_config())
 
 
-def _make(clients: dict[str, Any]) -> None:
-    clients["s3"].create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
+def _make(clients: dict[str, Any], bucket: str) -> None:
+    clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     for table in TABLES:
         clients["dynamodb"].create_table(
             TableName=table,
@@ -162,9 +226,9 @@ def _make(clients: dict[str, Any]) -> None:
     clients["quarantine_url"] = clients["sqs"].create_queue(QueueName="quarantine")["QueueUrl"]
 
 
-def deployment(key: str) -> Deployment:
+def deployment(bucket: str, key: str) -> Deployment:
     return Deployment(
-        definition_bucket=BUCKET,
+        definition_bucket=bucket,
         definition_key=key,
         delivery_role_arn="arn:aws:iam::123456789012:role/delivery",
         retry_queue_url="https://queue",

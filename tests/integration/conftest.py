@@ -1,0 +1,3 @@
+from tests.contract.conftest import aws
+
+__all__ = ["aws"]

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from rowcast.definition import Account, Definition, EventBridgeDestination, LambdaDestination, Limits, Rate, SecretRef
+from rowcast.destinations import destination
+from rowcast.destinations import session as delivery
+from rowcast.destinations.eventbridge import EventBridge
+from rowcast.destinations.function import LambdaFunction
+from rowcast.errors import DestinationRefused, RunFailed
+from rowcast.message import compile_address
+from tests.contract.conftest import definition, deployment
+from tests.contract.test_destinations import a_message, refuse_oversize
+
+DELIVERY = "arn:aws:iam::123456789012:role/delivery-orders"
+OTHER = "arn:aws:iam::999999999999:role/rowcast"
+SECRET = SecretRef(name="rowcast/keys")
+
+
+class Sts:
+    """Stands in for STS behind every session: what was asked, by whom, and what it answers."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str | None, dict[str, Any]]] = []
+        self.denied: set[str] = set()
+        self.lifetime = timedelta(hours=1)
+
+    def answer(self, caller: str | None, params: dict[str, Any]) -> dict[str, Any]:
+        from botocore.exceptions import ClientError
+
+        self.asked.append((caller, params))
+        if params["RoleArn"] in self.denied:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")
+        return {
+            "Credentials": {
+                "AccessKeyId": f"key-{len(self.asked)}",
+                "SecretAccessKey": "secret",
+                "SessionToken": "token",
+                "Expiration": datetime.now(UTC) + self.lifetime,
+            }
+        }
+
+
+@pytest.fixture
+def sts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
+    import boto3
+
+    fake = Sts()
+    original = boto3.Session.client
+
+    def client(session: Any, service: str, **arguments: Any) -> Any:
+        if service != "sts":
+            return original(session, service, **arguments)
+        caller = session.get_credentials()
+
+        class Client:
+            def assume_role(self, **params: Any) -> dict[str, Any]:
+                key = caller.get_frozen_credentials().access_key if caller is not None else None
+                return fake.answer(key, params)
+
+        return Client()
+
+    monkeypatch.setattr(boto3.Session, "client", client)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "own")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "own")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    yield fake
+
+
+def no_secret(ref: SecretRef) -> dict[str, str]:
+    raise RunFailed(f"The secret {ref.name} does not exist.")
+
+
+def key_of(session: Any) -> str:
+    return str(session.get_credentials().get_frozen_credentials().access_key)
+
+
+def a_session(account: Account | None = None, secret: Any = no_secret, sync: str = "orders") -> Any:
+    return delivery.delivery_session(
+        sync=sync, delivery_role_arn=DELIVERY, account=account, region=None, secret_fields=secret
+    )
+
+
+def test_nothing_is_assumed_before_it_is_needed(sts: Sts) -> None:
+    a_session()
+    assert sts.asked == []
+
+
+def test_a_sync_sends_as_its_delivery_role(sts: Sts) -> None:
+    assert key_of(a_session(sync="o" * 80)) == "key-1"
+    ((caller, asked),) = sts.asked
+    assert caller == "own"
+    assert (asked["RoleArn"], len(asked["RoleSessionName"])) == (DELIVERY, 64)
+    assert "ExternalId" not in asked
+
+
+def test_another_accounts_role_is_assumed_by_the_delivery_role_with_its_external_id(sts: Sts) -> None:
+    session = a_session(Account(role_arn=OTHER, external_id="shared"))
+    assert key_of(session) == "key-2"
+    assert [(caller, asked["RoleArn"]) for caller, asked in sts.asked] == [("own", DELIVERY), ("key-1", OTHER)]
+    assert sts.asked[1][1]["ExternalId"] == "shared"
+
+
+@pytest.mark.parametrize("denied", [DELIVERY, OTHER])
+def test_a_role_that_cannot_be_assumed_is_named(sts: Sts, denied: str) -> None:
+    sts.denied.add(denied)
+    with pytest.raises(DestinationRefused, match=denied):
+        key_of(a_session(Account(role_arn=OTHER)))
+
+
+def test_credentials_are_kept_while_they_last_and_renewed_before_they_end(sts: Sts) -> None:
+    session = a_session()
+    assert [key_of(session), key_of(session)] == ["key-1", "key-1"]
+    sts.lifetime = timedelta(minutes=5)
+    short = a_session()
+    assert key_of(short) == "key-2"
+    assert key_of(short) == "key-3"
+
+
+def test_access_keys_come_from_their_secret(sts: Sts) -> None:
+    fields = {"access_key_id": "AK", "secret_access_key": "SK"}
+    session = a_session(Account(access_key_secret=SECRET), lambda ref: fields)
+    frozen = session.get_credentials().get_frozen_credentials()
+    assert (frozen.access_key, frozen.secret_key, frozen.token) == ("AK", "SK", None)
+    assert sts.asked == []
+
+
+@pytest.mark.parametrize("secret", [no_secret, lambda ref: {"access_key_id": "AK"}])
+def test_a_secret_without_access_keys_is_named(sts: Sts, secret: Any) -> None:
+    with pytest.raises(DestinationRefused, match="rowcast/keys"):
+        key_of(a_session(Account(access_key_secret=SECRET), secret))
+
+
+class Secrets:
+    def fields(self, ref: SecretRef) -> dict[str, str]:
+        return no_secret(ref)
+
+
+def built(made: Definition) -> Any:
+    return destination(made, deployment("b", "k"), secrets=Secrets(), address=compile_address, oversize=refuse_oversize)
+
+
+def test_a_definitions_destination_is_built_without_a_call(sts: Sts) -> None:
+    bridge = replace(definition(), destination=EventBridgeDestination(region="us-east-1"))
+    function = replace(
+        definition(), destination=LambdaDestination(function="arn:aws:lambda:eu-central-1:1:function:f", batch_size=7)
+    )
+    made = built(bridge)
+    assert isinstance(made, EventBridge)
+    assert made._client.meta.region_name == "us-east-1"
+    made_function = built(function)
+    assert isinstance(made_function, LambdaFunction)
+    assert made_function._client.meta.region_name == "eu-central-1"
+    assert made_function._client.meta.config.read_timeout > 900
+    assert made_function._client.meta.config.retries["total_max_attempts"] == 1
+    assert sts.asked == []
+
+
+def test_a_role_that_cannot_be_assumed_stops_a_send_and_a_check(sts: Sts) -> None:
+    sts.denied.add("arn:aws:iam::123456789012:role/delivery")
+    made = built(definition("denied"))
+    with pytest.raises(DestinationRefused, match="role/delivery"):
+        made.check()
+    with pytest.raises(DestinationRefused, match="role/delivery"):
+        made.send([a_message()], "b1", 1)
+
+
+def test_batches_stay_within_the_syncs_rate(sts: Sts) -> None:
+    limited = replace(definition(), limits=Limits(rate=Rate(count=4, seconds=60)))
+    batches, _ = built(limited).batches([a_message(n) for n in range(9)])
+    assert [len(batch) for batch in batches] == [4, 4, 1]
