@@ -20,7 +20,8 @@ class Rowcast(Construct):
     """Deploys the syncs of a project.
 
     `name` tells deployments of one account apart, in parameters and IAM paths; by default it is the stack's name.
-    `event_bus`: of this account and region, where runs are announced. `calls_kept`: how long call records stay.
+    `event_bus`: of this account and region, where runs are announced. `calls_kept`: how long call records stay,
+    and messages that were sent as pointers because no call could carry them.
     """
 
     def __init__(

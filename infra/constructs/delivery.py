@@ -23,19 +23,20 @@ class DeliveryRole(Construct):
         super().__init__(scope, construct_id)
         destination = definition.destination
         kind = "eventbridge" if isinstance(destination, EventBridgeDestination) else "lambda"
-        grants = _grants(Stack.of(self), definition)
+        grants = targets(Stack.of(self), definition)
         self.role = iam.Role(
             self,
             "Role",
             path=delivery_path(name, kind),
             description=f"Rowcast sends what the sync {definition.sync} owes",
             assumed_by=iam.CompositePrincipal(*(iam.ArnPrincipal(role.role_arn) for role in trusted)),
-            inline_policies={"Targets": document(grants)},
+            inline_policies={"Targets": document(grants)} if grants else None,
         )
         acknowledge_patterns(self.role, grants)
 
 
-def _grants(stack: Stack, definition: Definition) -> list[Grant]:
+def targets(stack: Stack, definition: Definition) -> list[Grant]:
+    """Empty when every trigger is off: then nothing is ever sent."""
     destination = definition.destination
     account = destination.account
     if account is not None and account.role_arn is not None:
@@ -43,24 +44,16 @@ def _grants(stack: Stack, definition: Definition) -> list[Grant]:
     if account is not None and account.access_key_secret is not None:
         return secret(stack, account.access_key_secret)
     if isinstance(destination, EventBridgeDestination):
-        return [Grant(("events:PutEvents", "events:DescribeEventBus"), tuple(_buses(stack, definition)))]
+        buses = _buses(stack, definition)
+        return [Grant(("events:PutEvents", "events:DescribeEventBus"), buses)] if buses else []
     function = _function(stack, destination)
-    return [
-        Grant(
-            (
-                "lambda:InvokeFunction",
-                "lambda:GetFunctionConfiguration",
-            ),
-            (function,),
-        )
-    ]
+    return [Grant(("lambda:InvokeFunction", "lambda:GetFunctionConfiguration"), (function,))]
 
 
-def _buses(stack: Stack, definition: Definition) -> list[str]:
+def _buses(stack: Stack, definition: Definition) -> tuple[str, ...]:
     triggers = [definition.triggers.of(operation) for operation in OPERATIONS]
-    names = {trigger.bus for trigger in triggers if trigger is not None and trigger.bus is not None}
-    region = definition.destination.region
-    return sorted(_bus(stack, name, region) for name in names)
+    names = {trigger.bus or "default" for trigger in triggers if trigger is not None}
+    return tuple(sorted(_bus(stack, name, definition.destination.region) for name in names))
 
 
 def _bus(stack: Stack, name: str, region: str | None) -> str:

@@ -88,6 +88,7 @@ class Permissions:
             self._table(self._storage.state, *READ_ITEM, *PUT_ITEM, *UPDATE),
             self._table(self._storage.changes, *READ_ITEM, *UPDATE),
             self._objects("overflow/", *ONCE),
+            self._objects("oversize/", *ONCE),
             self._objects("calls/", *PUT),
             self._delivery_roles(kind),
         ]

@@ -80,6 +80,7 @@ def _lifecycle(calls_kept: Duration) -> list[s3.LifecycleRule]:
     """Snapshots, debts and pinned definitions go when no run needs them any more, not by age."""
     return [
         s3.LifecycleRule(id="Calls", prefix="calls/", expiration=calls_kept),
+        s3.LifecycleRule(id="Oversize", prefix="oversize/", expiration=calls_kept),
         s3.LifecycleRule(id="Overflow", prefix="overflow/", expiration=CHANGES_KEPT.plus(Duration.days(10))),
         s3.LifecycleRule(id="Work", prefix="work/", expiration=Duration.days(400)),
         s3.LifecycleRule(id="Maps", prefix="maps/", expiration=Duration.days(7)),

@@ -78,7 +78,7 @@ def sync(
         query="SELECT * FROM orders",
         primary_key=("order_id",),
         destination=destination,
-        triggers=triggers or Triggers(added=Trigger(), changed=Trigger(columns=("email",))),
+        triggers=triggers if triggers is not None else Triggers(added=Trigger(), changed=Trigger(columns=("email",))),
     )
     return Sync(name=name, file=f"syncs/{name}.yaml", definition=definition, schedule=schedule or Schedule(), alerts=())
 

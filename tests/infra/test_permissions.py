@@ -3,8 +3,11 @@ from __future__ import annotations
 import re
 
 import pytest
+from aws_cdk import Stack
 
-from tests.infra.projects import PARTNER, project
+from infra.constructs.delivery import targets
+from rowcast.definition import EventBridgeDestination, Trigger, Triggers
+from tests.infra.projects import PARTNER, SHOP, buses, project, sync
 from tests.infra.template import Template, flat, listed
 
 LOG = {"logs:CreateLogStream", "logs:PutLogEvents", "xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -80,6 +83,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
             PARAMETERS: {"ssm:GetParameter"},
             f"{BUCKET}/definitions/*": GET,
             f"{BUCKET}/overflow/*": GET | PUT,
+            f"{BUCKET}/oversize/*": GET | PUT,
             f"{BUCKET}/calls/*": PUT,
             BUCKET: LIST,
             STATE: ITEM | PUT_ITEM | UPDATE,
@@ -169,6 +173,22 @@ def test_only_open_and_the_sending_function_assume_a_delivery_role(
     }
     assert trusted == {"<FunctionsOpenRole.Arn>", f"<Functions{sender}Role.Arn>"}
     assert properties["Path"] == path
+
+
+def test_a_trigger_without_a_bus_sends_to_the_default_bus() -> None:
+    one = sync("one", SHOP, EventBridgeDestination(), Triggers(added=Trigger(source="shop", detail_type="added")))
+    (grant,) = targets(Stack(), one.definition)
+    assert [arn.rpartition("/")[2] for arn in grant.resources] == ["default"]
+
+
+def test_a_bus_in_another_account_is_named_as_it_is() -> None:
+    arn = "arn:aws:events:eu-west-1:222233334444:event-bus/orders"
+    (grant,) = targets(Stack(), sync("one", SHOP, EventBridgeDestination(), buses(added=arn)).definition)
+    assert grant.resources == (arn,)
+
+
+def test_a_sync_whose_triggers_are_off_may_send_nothing() -> None:
+    assert targets(Stack(), sync("one", SHOP, EventBridgeDestination(), Triggers()).definition) == []
 
 
 def test_a_retry_queue_is_drained_by_open_and_filled_by_commit_alone(template: Template) -> None:
