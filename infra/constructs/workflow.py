@@ -84,9 +84,10 @@ class Workflow(Construct):
         arn, name = self.state_machine.state_machine_arn, self.state_machine.state_machine_name
         executions = self._states_arn("execution", f"{name}:*")
         children = self._states_arn("execution", f"{name}/*")
+        following = ("states:DescribeExecution", "states:StopExecution")
         maps = [
             Grant(("states:StartExecution",), (arn,)),
-            Grant(("states:DescribeExecution", "states:StopExecution"), (children,), why="The children of its maps."),
+            Grant(following, (executions, children), why="Its own executions, and the children of their maps."),
         ]
         lock = [Grant(("states:DescribeExecution",), (executions,), why="Any execution may hold a sync's lock.")]
         for construct_id, role, grants in (("Maps", self.role, maps), ("Lock", self._functions.open.role, lock)):

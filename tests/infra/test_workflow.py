@@ -114,7 +114,7 @@ def test_maps_are_bounded_read_their_items_from_s3_and_keep_no_result(machine: S
         assert {"MaxConcurrency", "MaxConcurrencyPath"} & set(state)
         assert state["ItemReader"]["Resource"] == "arn:aws:states:::s3:getObject"
         assert state["ResultPath"] is None
-        assert state["ResultWriter"]["Parameters"]["Prefix"] == "maps/"
+        assert state["ResultWriter"]["Parameters"]["Prefix"] == "maps"
         assert state["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
         last = [one for one in state["ItemProcessor"]["States"].values() if one.get("End")]
         assert last
