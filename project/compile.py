@@ -165,5 +165,7 @@ def _limits(value: dict[str, Any]) -> Limits:
 
 
 def _guard(value: dict[str, Any]) -> Guard:
-    shares = {key: times.share(item) for key, item in value.items() if key != "allow_empty"}
-    return Guard(**shares, allow_empty=value.get("allow_empty", False) in _ON)
+    given: dict[str, Any] = {
+        key: item in _ON if key.startswith("allow_") else times.share(item) for key, item in value.items()
+    }
+    return Guard(**given)

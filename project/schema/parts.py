@@ -123,6 +123,7 @@ GUARD = fields(
         "max_changed": share("the share of rows that may be changed", 0.5),
         "max_rejected": share("the share of changes that may be rejected for one same reason", 0.2),
         "allow_empty": flag("whether the query may suddenly give no row at all", False),
+        "allow_retyped": flag("whether rows may be sent because a column came to be of another type", False),
     },
 )
 

@@ -176,13 +176,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Guard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Fractions of 1. A run beyond `max_removed`, `max_changed` or with an unexpected empty result is held;
-    one in which more than `max_rejected` of the changes are rejected for one same reason stops sending."""
+    """Fractions of 1. A run beyond `max_removed`, `max_changed` or with an unexpected empty result is held, as is one
+    that would send rows because a column is of another type now; one in which more than `max_rejected` of the changes
+    are rejected for one same reason stops sending."""
 
     max_removed: float = 0.15
     max_changed: float = 0.5
     max_rejected: float = 0.2
     allow_empty: bool = False
+    allow_retyped: bool = False
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

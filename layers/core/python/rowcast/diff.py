@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,7 +19,7 @@ from rowcast.definition import Definition, LambdaDestination
 from rowcast.engine import engine
 from rowcast.errors import RunFailed
 from rowcast.lock import held
-from rowcast.models import Change, Chunk, Counts, Debt, PartitionResult, Run, change_id, to_json
+from rowcast.models import Change, Chunk, ColumnType, Counts, Debt, PartitionResult, Run, change_id, to_json
 from rowcast.owing import owed_change
 from rowcast.ports import ChangeStore, DebtStore, DefinitionStore, SnapshotStore, StateStore
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CHUNK_CHANGES = 200
 CHUNK_BYTES = 2_000_000
+EXACT_FLOATS = 2**53
+"""Below it every whole number has a float of its own."""
 
 
 class Diffing(msgspec.Struct, kw_only=True, frozen=True):
@@ -87,7 +89,8 @@ def diff_partition(number: int, needs: PartitionDiff, connection: duckdb.DuckDBP
     counts = Counts()
     changes, settled = _owed_changes(owed, counts, needs, connection)
     _leave_out_untriggered(found, counts, needs.definition, connection)
-    every = chain(changes, _fresh_changes(counts, needs, connection))
+    retyped: dict[str, int] = {}
+    every = _noting_retyped(chain(changes, _fresh_changes(counts, needs, connection)), retyped, needs.sides)
     result = PartitionResult(
         partition=number,
         chunks=_write_chunks(number, every, counts, needs),
@@ -96,6 +99,7 @@ def diff_partition(number: int, needs: PartitionDiff, connection: duckdb.DuckDBP
         settled=len(settled),
         changed_rows=found.get("changed", 0),
         removed_rows=found.get("removed", 0),
+        retyped=retyped,
     )
     needs.changes.put_result(needs.run.sync, needs.run.run, result)
     return result
@@ -161,6 +165,26 @@ def _fresh_changes(counts: Counts, needs: PartitionDiff, connection: duckdb.Duck
             yield _Sized(change, difference.size)
         else:
             counts.skipped += 1
+
+
+def _noting_retyped(changes: Iterator[_Sized], retyped: dict[str, int], sides: Sides) -> Iterator[_Sized]:
+    """Counts, by column, the rows in which a column differs between two types whose values don't compare."""
+    before = {column.name: column.type for column in sides.old_common}
+    types = {column.name: (before[column.name], column.type) for column in sides.common}
+    suspects = {name for name, (old, new) in types.items() if old != new}
+    for sized in changes:
+        old, new = sized.change.before or {}, sized.change.after or {}
+        for name in suspects.intersection(sized.change.columns):
+            if None not in (old.get(name), new.get(name)) and not _comparable(*types[name], old[name]):
+                retyped[name] = retyped.get(name, 0) + 1
+        yield sized
+
+
+def _comparable(before: ColumnType, after: ColumnType, value: Any) -> bool:
+    """Whether a value of one type compares with one of the other by what it is: numbers do while they are exact."""
+    if {before, after} <= {"integer", "decimal"}:
+        return True
+    return (before, after) == ("integer", "float") and abs(value) < EXACT_FLOATS
 
 
 def _change(difference: Difference, needs: PartitionDiff) -> Change:

@@ -29,7 +29,7 @@ def key_columns(definition: Definition, columns: Sequence[Column]) -> list[Colum
     return [by_name[name] for name in definition.primary_key]
 
 
-_NUMBERS = {"integer", "decimal", "float"}
+_EXACT_NUMBERS = {"integer", "decimal"}
 
 
 def check_key_types(definition: Definition, columns: Sequence[Column], baseline: Manifest | None) -> None:
@@ -43,7 +43,7 @@ def check_key_types(definition: Definition, columns: Sequence[Column], baseline:
     before = {column.name: column.type for column in baseline.columns}
     for column in key_columns(definition, columns):
         old = before[column.name]
-        if old != column.type and not {old, column.type} <= _NUMBERS:
+        if old != column.type and not {old, column.type} <= _EXACT_NUMBERS:
             raise SourceFailed(
                 f"Key column {column.name} of {definition.sync} changed its type from {old} to {column.type}; every "
                 f"row would look removed and added. Cast it back to {old} in the query, or give the sync a new name."

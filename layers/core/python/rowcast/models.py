@@ -198,7 +198,8 @@ class PartitionResult(msgspec.Struct, kw_only=True):
     """A diffed partition: written last, so that its presence says that all its chunks are there.
 
     `chunks` hold changes to send; `settled_chunks` only name debts that nothing is owed for any more (`settled` of
-    them). `removed_rows`, `changed_rows`: before triggers are applied, for the guard.
+    them). `removed_rows`, `changed_rows`: before triggers are applied, for the guard. `retyped`: by column, how many
+    rows would be sent as changed though perhaps only the column's type did.
     """
 
     partition: int
@@ -208,6 +209,7 @@ class PartitionResult(msgspec.Struct, kw_only=True):
     settled: int = 0
     changed_rows: int = 0
     removed_rows: int = 0
+    retyped: dict[str, int] = {}
 
 
 class Outcome(msgspec.Struct, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 from rowcast.definition import Guard
 from rowcast.errors import RunFailed
 from rowcast.lock import held
-from rowcast.models import Counts, PartitionResult, Run
+from rowcast.models import Counts, Manifest, PartitionResult, Run
 from rowcast.open import Closing, abandon
 from rowcast.ports import ChangeStore, DefinitionStore
 from rowcast.summary import summarize
@@ -49,7 +49,9 @@ def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
     counts = _total(results, run)
     baseline = needs.snapshots.manifest(head.manifest) if head.manifest else None
     limits = needs.definitions.pinned(sync, run.definition).guard
-    objection = guard(limits, results, run.rows, baseline.rows if baseline else 0)
+    objection = _retyped(limits, results, run, baseline, needs) or guard(
+        limits, results, run.rows, baseline.rows if baseline else 0
+    )
     if objection:
         ended = abandon(_counted(run, counts), token, "held", objection, needs)
         return Sealed(next="held", summary=summarize(ended))
@@ -85,6 +87,26 @@ def guard(guard: Guard, results: list[PartitionResult], rows: int, rows_before: 
                 f"If that is right, raise `guard.max_{what}` and run again."
             )
     return ""
+
+
+def _retyped(limits: Guard, results: list[PartitionResult], run: Run, baseline: Manifest | None, needs: Sealing) -> str:
+    """Why a run whose rows differ by a column's type alone should be held; empty when it should not."""
+    rows: dict[str, int] = {}
+    for result in results:
+        for name, count in result.retyped.items():
+            rows[name] = rows.get(name, 0) + count
+    if limits.allow_retyped or not rows or baseline is None or run.manifest is None:
+        return ""
+    old, new = _types(baseline), _types(needs.snapshots.manifest(run.manifest))
+    told = [f"{name} (from {old[name]} to {new[name]}; rows: {rows[name]})" for name in sorted(rows)]
+    return (
+        f"Rows would be sent as changed because columns are of another type now, {', '.join(told)}; nothing was sent. "
+        "Cast them back in the query, or set `guard.allow_retyped: true` and run again."
+    )
+
+
+def _types(manifest: Manifest) -> dict[str, str]:
+    return {column.name: column.type for column in manifest.columns}
 
 
 def _total(results: list[PartitionResult], run: Run) -> Counts:
