@@ -203,13 +203,13 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     limits: Limits = Limits()
     guard: Guard = Guard()
 
-
-def decode(data: bytes) -> Definition:
     def message_of(self, operation: str) -> Message:
         """What is sent for such a change: its trigger's own message, or the sync's."""
         trigger = self.triggers.of(operation)
         return trigger.message if trigger is not None and trigger.message is not None else self.message
 
+
+def decode(data: bytes) -> Definition:
     """Raises DefinitionInvalid for what this version of the code cannot read."""
     try:
         return msgspec.json.decode(data, type=Definition)
