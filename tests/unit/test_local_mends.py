@@ -7,6 +7,7 @@ import gc
 import io
 import json
 import os
+import shutil
 import threading
 import time
 import zipfile
@@ -29,7 +30,7 @@ def ministack_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         stepfunctions: ("_run_distributed_map", "_start_execution", "_run_sub_machine"),
         lambda_runtime: ("_PYTHON_WORKER_SCRIPT", "_detect_runtime_binary"),
         lambda_runtime.Worker: ("invoke", "_drain_stderr_bounded"),
-        lambda_svc: ("_execute_function_warm", "handle_request"),
+        lambda_svc: ("_execute_function_warm", "handle_request", "_resolve_layer_zip"),
         eventbridge: ("_put_events",),
     }.items():
         for name in names:
@@ -148,10 +149,13 @@ def test_a_layer_is_unpacked_once_and_kept_as_a_pointer(tmp_path: Path, monkeypa
     monkeypatch.setattr(lambda_svc, "s3_code_region_message", lambda *_, **__: None)
     arn, _ = create("Layer", {"Content": {"S3Bucket": "b", "S3Key": "k"}, "LayerName": "canary"}, "stack")
     pointer = zipfile.ZipFile(io.BytesIO(lambda_svc._resolve_layer_zip(arn)))
-    assert [Path(name).suffix for name in pointer.namelist()] == [".pth"]
-    [unpacked] = [path for path in tmp_path.iterdir() if path.is_dir()]
+    [unpacked] = tmp_path.iterdir()
     assert (unpacked / "python" / "ours.py").read_text() == "X = 42\n"
-    assert str(unpacked / "python") in pointer.read(pointer.namelist()[0]).decode()
+    [link] = [name for name in pointer.namelist() if name.endswith(".pth")]
+    assert str(unpacked / "python") in pointer.read(link).decode()
+    shutil.rmtree(unpacked)
+    lambda_svc._resolve_layer_zip(arn)
+    assert (unpacked / "python" / "ours.py").exists()
 
 
 def lines(journal: Path) -> list[dict[str, Any]]:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import functools
 import hashlib
 import io
+import json
 import os
+import shutil
 import sys
+import tempfile
 import threading
 import zipfile
 from pathlib import Path
@@ -18,7 +21,8 @@ from typing import Any
 
 from workbench.local import recorder
 
-CLOSED_EXECUTIONS_KEPT = 500
+CLOSED_EXECUTIONS_KEPT = 100
+_ASSET = "asset.json"
 
 
 def apply(home: Path) -> None:
@@ -128,45 +132,64 @@ def shared_layers(folder: Path) -> None:
     """AWS mounts a layer's files; ministack unpacks the archive anew for every worker and writes it into its state.
 
     The emulator keeps a layer of one `.pth` file that points to a copy unpacked once per content, where Python's
-    compiled files survive as well.
+    compiled files survive as well. A copy that was deleted is unpacked again from the layer's asset.
     """
     from ministack.services import lambda_svc
     from ministack.services.cloudformation import provisioners
 
     handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::LayerVersion"]
-    create = handlers["create"]
+    create, resolve = handlers["create"], lambda_svc._resolve_layer_zip
     lock = threading.Lock()
 
     @functools.wraps(create)
-    def create_pointing(*args: Any, **kwargs: Any) -> Any:
-        arn, attributes = create(*args, **kwargs)
+    def create_pointing(logical_id: str, props: dict[str, Any], stack_name: str) -> Any:
+        arn, attributes = create(logical_id, props, stack_name)
         versions = [version for layer in lambda_svc._layers.values() for version in layer["versions"]]
         made = next(version for version in versions if version["LayerVersionArn"] == arn)
         if data := made["_zip_data"]:
-            target = folder / hashlib.sha256(data).hexdigest()[:32]
             with lock:
-                if not target.exists():
-                    _unpack(data, target)
-            made["_zip_data"] = _pointer_to(target / "python")
+                made["_zip_data"] = _pointer_to(_unpacked(data, folder), props["Content"])
         return arn, attributes
 
+    @functools.wraps(resolve)
+    def resolve_present(attachment: Any) -> bytes | None:
+        pointer: bytes | None = resolve(attachment)
+        if pointer and (asset := _asset_of(pointer)) and not Path(asset["folder"]).exists():
+            with lock:
+                _unpacked(provisioners._s3._get_object_data(asset["S3Bucket"], asset["S3Key"]), folder)
+        return pointer
+
     handlers["create"] = create_pointing
+    lambda_svc._resolve_layer_zip = resolve_present
 
 
-def _unpack(data: bytes, target: Path) -> None:
-    unfinished = target.with_suffix(".part")
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        archive.extractall(unfinished)
-    unfinished.rename(target)
+def _unpacked(data: bytes, folder: Path) -> Path:
+    target = folder / hashlib.sha256(data).hexdigest()[:32]
+    if not target.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=folder, prefix="unfinished-"))
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            archive.extractall(unfinished)
+        try:
+            unfinished.rename(target)
+        except OSError:  # another project's emulator was quicker
+            shutil.rmtree(unfinished)
+    return target
 
 
-def _pointer_to(folder: Path) -> bytes:
+def _pointer_to(target: Path, asset: dict[str, Any]) -> bytes:
     out = io.BytesIO()
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     with zipfile.ZipFile(out, "w") as archive:
-        line = f"import sys; sys.path.insert(0, {str(folder)!r})\n"
+        line = f"import sys; sys.path.insert(0, {str(target / 'python')!r})\n"
         archive.writestr(f"python/lib/{version}/site-packages/layer.pth", line)
+        archive.writestr(_ASSET, json.dumps({**asset, "folder": str(target)}))
     return out.getvalue()
+
+
+def _asset_of(pointer: bytes) -> dict[str, str] | None:
+    with zipfile.ZipFile(io.BytesIO(pointer)) as archive:
+        return json.loads(archive.read(_ASSET)) if _ASSET in archive.namelist() else None
 
 
 RUNTIME_PACKAGES = (

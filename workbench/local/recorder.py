@@ -50,7 +50,9 @@ def _record_events(journal: Journal) -> None:
         if response[0] == 200:
             answers = json.loads(response[2])["Entries"]
             pairs = zip(data.get("Entries", []), answers, strict=True)
-            journal.append([_event(entry) for entry, answer in pairs if "EventId" in answer and _bus_exists(entry)])
+            ours = [entry for entry, answer in pairs if "EventId" in answer and _is_ours(entry) and _bus_exists(entry)]
+            if ours:
+                journal.append([_event(entry) for entry in ours])
         return response
 
     def _bus_exists(entry: dict[str, Any]) -> bool:
@@ -58,6 +60,11 @@ def _record_events(journal: Journal) -> None:
         return name in eventbridge._event_buses
 
     eventbridge._put_events = put_events
+
+
+def _is_ours(entry: dict[str, Any]) -> bool:
+    """Not what the emulator itself tells of executions, nor what runs announce."""
+    return any(resource.startswith("rowcast:change/") for resource in entry.get("Resources", []))
 
 
 def _event(entry: dict[str, Any]) -> dict[str, Any]:
