@@ -114,6 +114,13 @@ def test_a_type_depends_on_all_rows_of_a_file(folder: Folder) -> None:
     assert read(folder, "SELECT code FROM read_csv('late.csv') WHERE id = 30000").rows == [{"code": "x"}]
 
 
+def test_a_csv_file_with_nothing_but_its_names_is_empty(folder: Folder) -> None:
+    folder.put("empty.csv", "id,t,1\n")
+    for table in ("empty", "'empty.csv'"):
+        found = read(folder, f"SELECT * FROM {table}")
+        assert (list(found.types), found.rows) == (["id", "t", "1"], [])
+
+
 def test_types_that_the_query_gives_are_kept(folder: Folder) -> None:
     found = read(folder, "SELECT * FROM read_csv('orders.csv', types = {'id': 'VARCHAR', 'total': 'VARCHAR'})")
     assert found.rows == [{"id": "1", "total": "1.50"}, {"id": "2", "total": "12.5"}]

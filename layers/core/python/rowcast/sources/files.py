@@ -21,7 +21,7 @@ from rowcast.arrival import normalize
 from rowcast.errors import SourceFailed
 from rowcast.ports import SourceResult
 from rowcast.sources.files_sql import Reference, reader, references, rewritten, stem, with_arguments
-from rowcast.sources.files_types import options
+from rowcast.sources.files_types import HEADER, options
 from rowcast.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class S3FilesSource:
         try:
             for reference, matches in wanted.items():
                 if matches and not _is_path(reference):
-                    scan = f"{reader(matches[0].name)}({self._paths(matches)})"
+                    scan = _scan(reader(matches[0].name), self._paths(matches))
                     _make_view(reference.name, f"SELECT * FROM {scan}", connection)
             text = rewritten(query, found, lambda reference: self._spelling(reference, wanted[reference]))
             text = with_arguments(text, partial(options, connection), connection)
@@ -152,7 +152,11 @@ class S3FilesSource:
         if not function:
             raise SourceFailed(f"'{reference.name}' is of no known format: read it with read_csv or another function.")
         alias = "" if reference.alias else f" AS {quote(stem(reference.name))}"
-        return f"{function}({path}){alias}"
+        return _scan(function, path) + alias
+
+
+def _scan(function: str, paths: str) -> str:
+    return f"{function}({paths}{HEADER if function == 'read_csv' else ''})"
 
 
 def _make_view(name: str, query: str, connection: duckdb.DuckDBPyConnection) -> None:

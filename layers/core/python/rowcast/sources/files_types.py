@@ -10,11 +10,18 @@ from rowcast.sqltext import literal, quote
 if TYPE_CHECKING:
     import duckdb
 
+HEADER = ", header = true"
+"""For a file that stands as a table: DuckDB would take a lone line of names for a row if one reads like a value."""
 _WHOLE_FILE = ", sample_size=-1"
 _SNIFFING = ("read_csv", "read_json", "read_ndjson")
 _TYPED = re.compile(
     r"\b(types|dtypes|column_types|columns|all_varchar|auto_detect|auto_type_candidates|sample_size)\s*(:=|=)",
     re.IGNORECASE,
+)
+_PATTERN = re.compile(r"[*?\[]")
+_PROMPT = re.compile(
+    r"(auto_detect=false, .*?comment='[^']*')(, header=(?:true|false))?"
+    r", columns=\{.*\}((?:, (?:date|timestamp)format='[^']*')*)"
 )
 _PLAIN = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
 _DIGITS_OF_DOUBLE = 15
@@ -32,9 +39,26 @@ def options(connection: duckdb.DuckDBPyConnection, function: str, paths: str, gi
     if not function.startswith("read_csv"):
         return _WHOLE_FILE
     sniffed = connection.execute(f"DESCRIBE FROM read_csv({paths}{given}{_WHOLE_FILE})").fetchall()
-    types = _exact_types(paths, given, [row[0] for row in sniffed if row[1] == "DOUBLE"], connection)
-    members = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in types.items())
-    return f"{_WHOLE_FILE}, types={{{members}}}" if types else _WHOLE_FILE
+    exact = _exact_types(paths, given, [row[0] for row in sniffed if row[1] == "DOUBLE"], connection)
+    dialect = _dialect(paths, given, exact, connection) if given in ("", HEADER) else ""
+    return dialect or _WHOLE_FILE + (f", types={_struct(exact)}" if exact else "")
+
+
+def _struct(texts: dict[str, str]) -> str:
+    return "{" + ", ".join(f"{literal(name)}: {literal(text)}" for name, text in texts.items()) + "}"
+
+
+def _dialect(paths: str, given: str, exact: dict[str, str], connection: duckdb.DuckDBPyConnection) -> str:
+    """How one file is written, found once for all its readings; "" where DuckDB cannot say it of these paths."""
+    if not paths.startswith("'") or _PATTERN.search(paths):
+        return ""
+    row = connection.execute(f"SELECT prompt, columns FROM sniff_csv({paths}{given}{_WHOLE_FILE})").fetchone()
+    match = _PROMPT.search(row[0]) if row else None
+    if row is None or match is None:
+        return ""
+    types = {column["name"]: column["type"] for column in row[1]}
+    header = "" if given else match[2]
+    return f", {match[1]}{header}{match[3]}, columns={_struct(types | exact)}"
 
 
 def _exact_types(paths: str, given: str, names: list[str], connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
