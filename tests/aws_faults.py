@@ -116,11 +116,15 @@ def before(client: Any, operation: str, work: Callable[[], object], times: int =
 def _arm(client: Any, event: str, operation: str, fault: Callable[..., Any], times: int, *, last: bool = False) -> None:
     left = [times]
 
-    def handler(**arguments: Any) -> Any:
-        if left[0] == 0:
+    def handler(event_name: str, **arguments: Any) -> Any:
+        if left[0] == 0 or event_name != name:
             return None
         left[0] -= 1
         return fault(**arguments)
 
     name = f"{event}.{client.meta.service_model.service_id.hyphenize()}.{operation}"
-    (client.meta.events.register_last if last else client.meta.events.register_first)(name, handler)
+    if last:
+        # botocore runs handlers of the longer name first: only here does this one come after moto's.
+        client.meta.events.register_last(event, handler)
+    else:
+        client.meta.events.register_first(name, handler)

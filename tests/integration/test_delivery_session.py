@@ -51,7 +51,7 @@ def sts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sts]:
     import boto3
 
     fake = Sts()
-    original = boto3.Session.client
+    original: Any = boto3.Session.client
 
     def client(session: Any, service: str, **arguments: Any) -> Any:
         if service != "sts":
@@ -156,8 +156,9 @@ def test_a_definitions_destination_is_built_without_a_call(sts: Sts) -> None:
     made_function = built(function)
     assert isinstance(made_function, LambdaFunction)
     assert made_function._client.meta.region_name == "eu-central-1"
-    assert made_function._client.meta.config.read_timeout > 900
-    assert made_function._client.meta.config.retries["total_max_attempts"] == 1
+    config: Any = made_function._client.meta.config
+    assert config.read_timeout > 900
+    assert config.retries["total_max_attempts"] == 1
     assert sts.asked == []
 
 
