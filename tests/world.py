@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from rowcast import ports
 from rowcast.commit import Committing, commit_run
 from rowcast.definition import (
     Definition,
@@ -101,6 +102,7 @@ class World:
         self.calls = fakes.FakeCallStore()
         self.executions = fakes.FakeExecutions()
         self.target = fakes.FakeDestination()
+        self.pace: ports.Pace = fakes.FakePace(self.clock)
         self.definition = definition or sync_definition()
         self.sync = self.definition.sync
         self.deploy(self.definition)
@@ -172,7 +174,7 @@ class World:
             calls=self.calls,
             destination=lambda definition, deployment: self.target,
             render=self.render,
-            pace=lambda definition: fakes.FakePace(self.clock),
+            pace=lambda definition: self.pace,
             clock=self.clock,
             budget=fakes.FakeBudget(seconds, self.clock),
             claim=self._claim(),

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from rowcast import ports
-from rowcast.definition import Trigger, Triggers
+from rowcast.definition import Rate, Trigger, Triggers
+from rowcast.destinations import batch_size, faults
 from rowcast.destinations.eventbridge import EventBridge
 from rowcast.destinations.function import LambdaFunction
 from rowcast.errors import DestinationRefused, MessageInvalid
@@ -70,7 +71,7 @@ def _fake() -> Target:
         if kind == "unusable":
             destination.refuse = "access denied"
         else:
-            verdict = Verdict(kind=kind, reason=kind)  # type: ignore[arg-type]
+            verdict = Verdict(kind=kind, reason=kind, slow=0.0 if kind == "throttled" else None)  # type: ignore[arg-type]
             destination.script = {f"{number:032x}": [verdict] for number in range(20)}
 
     return Target(
@@ -205,3 +206,43 @@ def test_a_call_can_be_recorded(target: Target) -> None:
     result = target.destination.send([a_message(1)], "b1", 1)
     assert from_json(to_json(result.request))
     assert from_json(to_json(result.reply))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rate", "size"),
+    [
+        (10, None, 10),
+        (10, Rate(count=600, seconds=60), 10),
+        (10, Rate(count=15, seconds=1), 5),
+        (10, Rate(count=3, seconds=1), 3),
+        (1000, Rate(count=1500, seconds=3600), 750),
+        (10, Rate(count=11, seconds=1), 1),
+        (1, Rate(count=1, seconds=1), 1),
+    ],
+)
+def test_batches_leave_less_than_a_tenth_of_a_rate_unused(wanted: int, rate: Rate | None, size: int) -> None:
+    assert batch_size(wanted, rate) == size
+    assert rate is None or rate.count // size * size >= 0.97 * rate.count
+
+
+@pytest.mark.parametrize(
+    ("reason", "seconds"),
+    [
+        ("Retry-After: 30", 30.0),
+        ("HTTP 429, retry after 2 minutes", 120.0),
+        ("retry_after=500ms", 0.5),
+        ("429 Too Many Requests", 0.0),
+        ("the CRM throttled us", 0.0),
+        ("rate limit exceeded", 0.0),
+        ("Email not found", None),
+        ("order 14290 is unknown", None),
+    ],
+)
+def test_a_reason_that_asks_for_less_is_understood(reason: str, seconds: float | None) -> None:
+    assert faults.asked_to_slow(reason) == seconds
+
+
+def test_a_throttled_call_asks_for_less(target: Target) -> None:
+    target.go_wrong("throttled")
+    (verdict,) = target.destination.send([a_message()], "b1", 1).verdicts
+    assert verdict.slow == 0.0

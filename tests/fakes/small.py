@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from decimal import Decimal
@@ -53,14 +54,19 @@ class FakePace:
         self.count = count
         self.seconds = seconds
         self.reserved: list[tuple[float, int]] = []
+        self.slow_until = 0.0
 
-    def reserve(self, count: int) -> float:
+    def reserve(self, count: int, within: float = math.inf) -> float:
         now = self.clock.now()
-        start = max([now, *(time for time, _ in self.reserved)])
+        start = max([now, self.slow_until, *(time for time, _ in self.reserved)])
         while self.count is not None and self._sent_in_window(start) + count > max(self.count, count):
             start = min(time for time, _ in self.reserved if time > start - self.seconds) + self.seconds
-        self.reserved.append((start, count))
+        if start - now <= within:
+            self.reserved.append((start, count))
         return start - now
+
+    def slow(self, seconds: float) -> None:
+        self.slow_until = max(self.slow_until, self.clock.now() + seconds)
 
     def _sent_in_window(self, end: float) -> int:
         return sum(count for time, count in self.reserved if time > end - self.seconds)

@@ -158,9 +158,11 @@ class Rate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`concurrency`: calls to the destination in flight at once, over all workers of a run."""
+    """`concurrency`: calls to the destination in flight at once, over all workers of a run. `pool`: syncs that name the
+    same one share one `rate`."""
 
     rate: Rate | None = None
+    pool: str | None = None
     concurrency: int = 10
     rows_per_partition: int = 250_000
 

@@ -36,6 +36,7 @@ PAUSE_SECONDS = 20.0
 """A worker starts no call with less time left than this and half again its slowest call: what it has must be stored."""
 SAME_REASON_FLOOR = 100
 MAX_BACKOFF_SECONDS = 30.0
+MAX_SLOW_SECONDS = 900.0
 
 
 class FanningOut(msgspec.Struct, kw_only=True):
@@ -193,12 +194,10 @@ class _Worker:
 
     def _call(self, batch: Sequence[MessageToSend], call: str, attempt: int) -> CallResult | None:
         """One call, recorded; None when it was not made, since the run stopped or the time is short."""
-        if self.stopped or self._short_of_time(0):
+        if self.stopped or self._short_of_time():
             return None
-        wait = self.needs.pace.reserve(len(batch))
-        if self._short_of_time(wait):
+        if not self._turn(len(batch)):
             return None
-        self.needs.clock.sleep(wait)
         started = self.needs.clock.now()
         for message in batch:
             self.attempts[self.position[message.change.id]] += 1
@@ -208,11 +207,31 @@ class _Worker:
             self.stopped = self.stopped or str(error)
             result = CallResult(verdicts=[], request=None, reply=None, error=str(error))
         self._record(batch, call, attempt, started, result)
+        self._slow(result, attempt)
         return result
 
-    def _short_of_time(self, wait: float) -> bool:
-        self.paused = self.paused or self.needs.budget.seconds_left() - wait < PAUSE_SECONDS + 1.5 * self.slowest
+    def _turn(self, count: int) -> bool:
+        """Waits for the right to send; False when it comes too late for this worker, which then waits all its time,
+        so that it is not called again at once for nothing."""
+        most = max(0.0, self._time_for_waiting())
+        wait = self.needs.pace.reserve(count, most)
+        self.needs.clock.sleep(min(wait, most))
+        self.paused = self.paused or wait > most
+        return wait <= most
+
+    def _slow(self, result: CallResult, attempt: int) -> None:
+        """Slows all who share the pace when the destination asks for it, by name or by refusing."""
+        asked = [verdict.slow for verdict in result.verdicts if verdict.slow is not None]
+        if asked:
+            seconds = max(asked) or self.needs.definition.retry.backoff_seconds * 2 ** (attempt - 1)
+            self.needs.pace.slow(min(MAX_SLOW_SECONDS, seconds))
+
+    def _short_of_time(self) -> bool:
+        self.paused = self.paused or self._time_for_waiting() < 0
         return self.paused
+
+    def _time_for_waiting(self) -> float:
+        return self.needs.budget.seconds_left() - PAUSE_SECONDS - 1.5 * self.slowest
 
     def _record(
         self, batch: Sequence[MessageToSend], call: str, attempt: int, started: float, result: CallResult

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -232,11 +233,13 @@ class Verdict(msgspec.Struct, kw_only=True):
     """What a call says of one message.
 
     accepted, rejected (the destination's answer, may fare better later), refused (the same bytes cannot fare better),
-    throttled (surely not taken, send again), in_doubt (no usable reply after sending).
+    throttled (surely not taken, send again), in_doubt (no usable reply after sending). `slow`: the destination asks to
+    be sent nothing for so many seconds; 0 when it does not say how many.
     """
 
     kind: Literal["accepted", "rejected", "refused", "throttled", "in_doubt"]
     reason: str = ""
+    slow: float | None = None
 
 
 class CallResult(msgspec.Struct, kw_only=True):
@@ -268,8 +271,17 @@ class Destination(Protocol):
 
 
 class Pace(Protocol):
-    def reserve(self, count: int) -> float:
-        """Takes the right to send `count` changes; answers how many seconds to wait before using it."""
+    """A rate that all share who send to the same place: the workers of a run, or of several syncs."""
+
+    def reserve(self, count: int, within: float = math.inf) -> float:
+        """Takes the right to send `count` changes; answers how many seconds to wait before using it.
+
+        A right that could be used only after more than `within` seconds is not taken. A right is a time: who takes one
+        and dies holds up the others for no longer than until that time has passed.
+        """
+
+    def slow(self, seconds: float) -> None:
+        """No right is given for so many seconds, to nobody: the destination asked to be sent less."""
 
 
 Render = Callable[[Change], bytes]

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
-from rowcast.definition import Account, Definition, EventBridgeDestination, LambdaDestination, SecretRef, Triggers
+from rowcast.definition import Account, Definition, EventBridgeDestination, LambdaDestination, Rate, SecretRef, Triggers
 from rowcast.models import Deployment
 from rowcast.ports import Address, Destination, Oversize
 
 _MAX_CONNECTIONS = 50
+RATE_USED = 0.97
 
 
 class SecretFields(Protocol):
@@ -27,9 +28,8 @@ def destination(
     address: Callable[[Triggers], Address],
     oversize: Oversize,
 ) -> Destination:
-    """Batches never exceed the sync's rate, which could not be kept if one call carried more than a window allows."""
     target = definition.destination
-    most = definition.limits.rate.count if definition.limits.rate else 1_000_000
+    rate = definition.limits.rate
     connections = min(definition.limits.concurrency, _MAX_CONNECTIONS)
     service = "events" if isinstance(target, EventBridgeDestination) else "lambda"
     client = _client(
@@ -43,17 +43,26 @@ def destination(
             triggers=definition.triggers,
             address=address(definition.triggers),
             oversize=oversize,
-            batch_size=min(ENTRIES, most),
+            batch_size=batch_size(ENTRIES, rate),
         )
     from rowcast.destinations.function import LambdaFunction
 
     return LambdaFunction(
         client=client,
         function=target.function,
-        batch_size=min(target.batch_size, most),
+        batch_size=batch_size(target.batch_size, rate),
         primary_key=definition.primary_key,
         oversize=oversize,
     )
+
+
+def batch_size(wanted: int, rate: Rate | None) -> int:
+    """The largest size up to `wanted` of which whole calls use up the rate: the rest of a window is lost, and a call
+    that carries more than a window allows cannot keep the rate at all."""
+    if rate is None:
+        return wanted
+    sizes = range(min(wanted, rate.count), 0, -1)
+    return next(size for size in sizes if rate.count // size * size >= RATE_USED * rate.count)
 
 
 @lru_cache(maxsize=32)

@@ -146,12 +146,12 @@ def _verdict(answer: Mapping[str, Any]) -> Verdict:
         return Verdict(kind="accepted")
     reason = f"{error_code}: {answer['ErrorMessage']}" if answer.get("ErrorMessage") else str(error_code)
     if error_code in _AGAIN:
-        return Verdict(kind="throttled", reason=reason)
+        return Verdict(kind="throttled", reason=reason, slow=faults.of_code(error_code, 0).slow)
     return Verdict(kind="refused" if error_code in _REFUSED else "rejected", reason=reason)
 
 
 def _failed(fault: faults.Fault, count: int, request: Any) -> CallResult:
     if fault.meaning == "unusable":
         raise DestinationRefused(f"EventBridge refuses the run's events: {fault.reason}.")
-    verdicts = [Verdict(kind=fault.meaning, reason=fault.reason) for _ in range(count)]
+    verdicts = [Verdict(kind=fault.meaning, reason=fault.reason, slow=fault.slow) for _ in range(count)]
     return CallResult(verdicts=verdicts, request=request, reply=None, error=fault.reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple
 
 from botocore.exceptions import (
@@ -17,15 +18,21 @@ from botocore.exceptions import (
 )
 
 Meaning = Literal["throttled", "in_doubt", "refused", "unusable"]
+_RETRY_AFTER = re.compile(r"retry[ _-]?after\W{0,4}(\d{1,6})(?: ?(ms|s|sec|seconds?|m|min|minutes?)\b)?", re.IGNORECASE)
+_TOO_MANY = re.compile(r"\b429\b|too many requests|rate limit|throttl", re.IGNORECASE)
+_SECONDS = {"ms": 0.001, **dict.fromkeys(("s", "sec", "second", "seconds"), 1.0)}
+_SECONDS |= dict.fromkeys(("m", "min", "minute", "minutes"), 60.0)
 
 
 class Fault(NamedTuple):
-    """`unusable`: nothing can be sent there at all."""
+    """`unusable`: nothing can be sent there at all. `slow`: as in a Verdict."""
 
     meaning: Meaning
     reason: str
+    slow: float | None = None
 
 
+_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 THROTTLES = {
     "ThrottlingException",
     "Throttling",
@@ -37,9 +44,7 @@ THROTTLES = {
     "SlowDown",
     "ServiceUnavailable",
     "ServiceUnavailableException",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "RequestExpired",
+    *_EXPIRED,
 }
 UNUSABLE = {
     "AccessDenied",
@@ -67,10 +72,26 @@ def status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def asked_to_slow(reason: str) -> float | None:
+    """What a target's own words ask for: `Retry-After: 30` gives 30.0, a mere 429 gives 0.0."""
+    found = _RETRY_AFTER.search(reason)
+    if found:
+        return float(found[1]) * _SECONDS[(found[2] or "s").lower()]
+    return 0.0 if _TOO_MANY.search(reason) else None
+
+
+def _retry_after(error: ClientError) -> float:
+    """Seconds, from the header or from Lambda's field of the error; 0 when there is none."""
+    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    text = str(headers.get("retry-after") or error.response.get("retryAfterSeconds") or "")
+    return float(text) if text.isascii() and text.isdigit() else 0.0
+
+
 def of_call(error: ClientError | BotoCoreError) -> Fault:
     """A call that raised. Whatever may have reached the service without a clear answer is in doubt."""
     if isinstance(error, ClientError):
-        return of_code(code(error), status(error))
+        fault = of_code(code(error), status(error))
+        return fault if fault.slow is None else fault._replace(slow=_retry_after(error))
     name = type(error).__name__
     if isinstance(error, _NEVER_LEFT):
         return Fault("throttled", f"The connection failed ({name}).")
@@ -85,7 +106,7 @@ def of_code(error_code: str, http_status: int) -> Fault:
     if error_code in UNUSABLE or http_status in (401, 403):
         return Fault("unusable", error_code)
     if error_code in THROTTLES or http_status in (429, 503):
-        return Fault("throttled", error_code)
+        return Fault("throttled", error_code, None if error_code in _EXPIRED else 0.0)
     if http_status >= 500:
         return Fault("in_doubt", error_code)
     return Fault("refused", error_code)

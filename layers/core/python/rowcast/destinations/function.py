@@ -127,8 +127,9 @@ class LambdaFunction:
         except ContractError as error:
             return _in_doubt(batch, f"The reply breaks the contract: {error}", request, _json_or_text(body))
         verdicts = [Verdict(kind="accepted") for _ in batch]
-        for index, reason in rejected.items():
-            verdicts[index] = Verdict(kind="rejected", reason=reason[:REASON_CHARACTERS] or "No reason was given.")
+        for index, given in rejected.items():
+            reason = given[:REASON_CHARACTERS] or "No reason was given."
+            verdicts[index] = Verdict(kind="rejected", reason=reason, slow=faults.asked_to_slow(reason))
         return CallResult(verdicts=verdicts, request=request, reply=_json_or_text(body))
 
     def _payload(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> bytes:
@@ -150,7 +151,7 @@ class LambdaFunction:
     def _failed(self, fault: faults.Fault, count: int, request: Any) -> CallResult:
         if fault.meaning == "unusable":
             raise DestinationRefused(f"The function {self._function} cannot be invoked: {fault.reason}.")
-        verdicts = [Verdict(kind=fault.meaning, reason=fault.reason) for _ in range(count)]
+        verdicts = [Verdict(kind=fault.meaning, reason=fault.reason, slow=fault.slow) for _ in range(count)]
         return CallResult(verdicts=verdicts, request=request, reply=None, error=fault.reason)
 
 
@@ -167,9 +168,9 @@ def _row_bytes(message: MessageToSend) -> int:
 
 def _in_doubt(batch: Sequence[MessageToSend], reason: str, request: Any, reply: Any) -> CallResult:
     reason = reason[:REASON_CHARACTERS]
-    return CallResult(
-        verdicts=[Verdict(kind="in_doubt", reason=reason) for _ in batch], request=request, reply=reply, error=reason
-    )
+    slow = faults.asked_to_slow(reason)
+    verdicts = [Verdict(kind="in_doubt", reason=reason, slow=slow) for _ in batch]
+    return CallResult(verdicts=verdicts, request=request, reply=reply, error=reason)
 
 
 def _function_error(body: bytes) -> str:

@@ -1,8 +1,12 @@
-"""A sync's rate limit, held over all its workers by one item of the state table: pk `<sync>`, sk `pace`."""
+"""A rate limit held over all who share it by one item of the state table: sk `pace`, pk the sync, or `pool:<name>`."""
 
 from __future__ import annotations
 
+import math
 import random
+from collections import deque
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,69 +21,157 @@ from rowcast.stores.dynamo import get, is_failed_condition, key, number, text
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-SLOTS = 60  # per window; the limit is undercut by at most one part in this many
-_ATTEMPTS = 40
+SLOTS = 60
+"""Per window."""
+SPAN = SLOTS + 3
+"""Slots that may not hold more than the rate together: with the three more, a call may reach its receiver up to four
+slots after its slot began, and still no window holds more than the rate. The price is one part in sixteen of the rate.
+"""
+LATE = 3
+"""Slots after a slot's start until which it may still be used by who took it; one is left for the way."""
+_ATTEMPTS = 100
+_LONGEST_PAUSE = 0.5
 Log = dict[int, int]
 """Changes reserved per time slot."""
 
 
-class NoPace:
-    def reserve(self, count: int) -> float:  # noqa: ARG002 - without a limit no number matters
-        return 0.0
-
-
 def pace(definition: Definition, *, client: DynamoDBClient, table: str, clock: Clock | None = None) -> Pace:
-    rate = definition.limits.rate
-    if rate is None:
-        return NoPace()
-    return DynamoPace(client=client, table=table, sync=definition.sync, rate=rate, clock=clock)
+    limits = definition.limits
+    if limits.rate is None:
+        return NoPace(clock)
+    name = f"pool:{limits.pool}" if limits.pool is not None else definition.sync
+    return DynamoPace(client=client, table=table, name=name, rate=limits.rate, clock=clock)
+
+
+class NoPace:
+    """Without a rate there is nothing to share: only this worker's calls are slowed."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._slow_until = 0.0
+
+    def reserve(self, count: int, within: float = math.inf) -> float:  # noqa: ARG002 - without a limit no number matters
+        return max(0.0, self._slow_until - self._clock.now())
+
+    def slow(self, seconds: float) -> None:
+        self._slow_until = max(self._slow_until, self._clock.now() + seconds)
+
+
+@dataclass(eq=False)
+class _Ticket:
+    """What one caller asks for, when its slot starts, and, once it is served, how long it waits."""
+
+    count: int
+    within: float
+    start: float = 0.0
+    wait: float | None = None
+
+
+@dataclass
+class _State:
+    """The item. `slow_until`: epoch seconds before which no slot is given."""
+
+    log: Log = field(default_factory=dict)
+    version: int = 0
+    slow_until: float = 0.0
 
 
 class DynamoPace:
     """Lets at most `rate.count` changes go in any window of `rate.seconds`, in the order of their reservations.
 
     A reservation of more than `rate.count` at once cannot keep that; it delays what follows for as many windows as it
-    takes, so that the average holds.
+    takes, so that the average holds. Threads that ask at once are served by one write.
     """
 
     def __init__(
-        self, *, client: DynamoDBClient, table: str, sync: str, rate: Rate, clock: Clock | None = None
+        self, *, client: DynamoDBClient, table: str, name: str, rate: Rate, clock: Clock | None = None
     ) -> None:
         self._client = client
         self._table = table
-        self._sync = sync
+        self._name = name
         self._rate = rate
         self._width = rate.seconds / SLOTS
         self._clock = clock or SystemClock()
+        self._asking: deque[_Ticket] = deque()
+        self._serving = Lock()
 
-    def reserve(self, count: int) -> float:
-        for _ in range(_ATTEMPTS):
+    def reserve(self, count: int, within: float = math.inf) -> float:
+        ticket = _Ticket(count, within)
+        self._asking.append(ticket)
+        with self._serving:
+            if ticket.wait is None:
+                asking = {self._asking.popleft() for _ in range(len(self._asking))}
+                self._serve([ticket, *(asking - {ticket})])
+        assert ticket.wait is not None, "serving answers or raises"
+        return ticket.wait
+
+    def slow(self, seconds: float) -> None:
+        until = self._clock.now() + seconds
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=key(self._name, "pace"),
+                UpdateExpression="SET slow_until = :until ADD version :one",
+                ConditionExpression="attribute_not_exists(slow_until) OR slow_until < :until",
+                ExpressionAttributeValues={":until": number(until), ":one": number(1)},
+            )
+        except ClientError as error:
+            if not is_failed_condition(error):
+                raise
+
+    def _serve(self, tickets: list[_Ticket]) -> None:
+        """A slot that is over before it is written is given up, and another one taken."""
+        for attempt in range(_ATTEMPTS):
             now = self._clock.now()
-            log, version = self._read()
-            slot, log = place(log, int(now / self._width), count, self._rate.count)
-            if self._write(log, version):
-                return max(0.0, slot * self._width - now)
-            self._clock.sleep(random.uniform(0, 0.05))  # noqa: S311 - spreads load, keeps no secret
-        raise RunFailed(f"The rate limit of {self._sync} could not be reserved: too many workers ask at once.")
+            state = self._read()
+            taken = [ticket for ticket in tickets if self._place(ticket, state, now)]
+            if not taken or self._write(state):
+                written = self._clock.now()
+                for ticket in taken:
+                    if written - ticket.start <= LATE * self._width:
+                        ticket.wait = max(0.0, ticket.start - written)
+            tickets = [ticket for ticket in tickets if ticket.wait is None]
+            if not tickets:
+                return
+            self._clock.sleep(random.uniform(0, min(_LONGEST_PAUSE, 0.01 * (attempt + 1))))  # noqa: S311 - spreads load
+        raise RunFailed(f"The rate limit of {self._name} could not be reserved: too many workers ask at once.")
 
-    def _read(self) -> tuple[Log, int]:
-        item = get(self._client, self._table, self._sync, "pace")
-        if item is None or float(item["width"]["N"]) != self._width:
-            return {}, int(item["version"]["N"]) if item else 0
-        return msgspec.json.decode(item["log"]["S"], type=Log), int(item["version"]["N"])
+    def _place(self, ticket: _Ticket, state: _State, now: float) -> bool:
+        """Whether a slot was taken for it in the state's log; if not, the ticket is served with its refusal."""
+        first = max(int(now / self._width), math.ceil(state.slow_until / self._width))
+        slot, log = place(state.log, first, ticket.count, self._rate.count)
+        ticket.start = slot * self._width
+        if ticket.start - now > ticket.within:
+            ticket.wait = ticket.start - now
+            return False
+        state.log = log
+        return True
 
-    def _write(self, log: Log, version: int) -> bool:
+    def _read(self) -> _State:
+        item = get(self._client, self._table, self._name, "pace")
+        if item is None:
+            return _State()
+        state = _State(version=int(item["version"]["N"]))
+        if "slow_until" in item:
+            state.slow_until = float(item["slow_until"]["N"])
+        if "width" in item and float(item["width"]["N"]) == self._width:
+            state.log = msgspec.json.decode(item["log"]["S"], type=Log)
+        return state
+
+    def _write(self, state: _State) -> bool:
+        """False when another one wrote since the state was read."""
         try:
             self._client.put_item(
                 TableName=self._table,
                 Item={
-                    **key(self._sync, "pace"),
-                    "log": text(msgspec.json.encode(log).decode()),
+                    **key(self._name, "pace"),
+                    "log": text(msgspec.json.encode(state.log).decode()),
                     "width": number(self._width),
-                    "version": number(version + 1),
+                    "slow_until": number(state.slow_until),
+                    "version": number(state.version + 1),
                 },
                 ConditionExpression="attribute_not_exists(pk) OR version = :seen",
-                ExpressionAttributeValues={":seen": number(version)},
+                ExpressionAttributeValues={":seen": number(state.version)},
             )
         except ClientError as error:
             if is_failed_condition(error):
@@ -88,18 +180,17 @@ class DynamoPace:
         return True
 
 
-def place(log: Log, now: int, count: int, limit: int) -> tuple[int, Log]:
-    """The slot from which `count` may go, and the log with them; slots that no window from `now` on sees are dropped.
-
-    Two slots can lie in one window when they are at most SLOTS apart.
+def place(log: Log, first: int, count: int, limit: int) -> tuple[int, Log]:
+    """The slot from which `count` may go, not before `first`, and the log with them; slots that no slot from `first` on
+    can share a span with are dropped.
     """
-    log = {slot: taken for slot, taken in log.items() if slot >= now - SLOTS}
-    slot = max([now, *log])
-    while (window := [s for s in log if s >= slot - SLOTS]) and sum(log[s] for s in window) + count > limit:
-        slot = min(window) + SLOTS + 1
+    log = {slot: taken for slot, taken in log.items() if slot >= first - SPAN}
+    slot = max([first, *log])
+    while (window := [s for s in log if s >= slot - SPAN]) and sum(log[s] for s in window) + count > limit:
+        slot = min(window) + SPAN + 1
     start, rest = slot, count
     while rest > 0:
         log[slot] = log.get(slot, 0) + min(rest, limit)
         rest -= limit
-        slot += SLOTS + 1
+        slot += SPAN + 1
     return start, log

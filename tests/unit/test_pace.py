@@ -1,0 +1,61 @@
+"""How a worker of fan out keeps to its pace."""
+
+from __future__ import annotations
+
+from rowcast.definition import Limits, Rate, Retry
+from rowcast.ports import Verdict
+from tests import fakes
+from tests.world import World, sync_definition
+
+
+def a_world(rows: int, immediate: int = 0, **pace: float) -> World:
+    limits = Limits(concurrency=1, rate=Rate(count=10, seconds=60))
+    world = World(sync_definition(limits=limits, retry=Retry(immediate=immediate, backoff_seconds=1.0)))
+    world.pace = fakes.FakePace(world.clock, **pace)  # type: ignore[arg-type]
+    for number in range(rows):
+        world.source.put(id=number, v="a")
+    return world
+
+
+def spy(world: World) -> list[float]:
+    """The times of the calls."""
+    times: list[float] = []
+    world.target.before_answer = lambda sent: times.append(world.clock.time)
+    return times
+
+
+def test_a_target_that_asks_for_less_is_sent_nothing_by_anybody_for_that_time() -> None:
+    world = a_world(rows=30, immediate=1)
+    times = spy(world)
+    first = iter([Verdict(kind="rejected", reason="Retry-After: 120", slow=120.0)])
+    world.target.answer = lambda message, attempt: next(first, Verdict(kind="accepted"))
+    assert world.run()["accepted"] == 30
+    assert times[1] - times[0] >= 120
+    assert len(world.arrived()) == 30
+
+
+def test_one_that_does_not_say_for_how_long_is_given_the_backoff_doubled_each_time() -> None:
+    world = a_world(rows=1, immediate=3)
+    times = spy(world)
+    world.target.answer = lambda message, attempt: Verdict(kind="throttled", slow=0.0)
+    world.run()
+    assert [later - earlier >= least for earlier, later, least in zip(times, times[1:], (1, 2, 4), strict=False)] == [
+        True,
+        True,
+        True,
+    ]
+
+
+def test_other_rejections_slow_nobody() -> None:
+    world = a_world(rows=1)
+    world.target.answer = lambda message, attempt: Verdict(kind="rejected", reason="Email not found")
+    world.run()
+    assert world.pace.reserve(1) == 0.0
+
+
+def test_a_worker_whose_turn_comes_after_its_end_waits_and_leaves_the_rest_to_the_next() -> None:
+    world = a_world(rows=40, count=10, seconds=1000)
+    times = spy(world)
+    assert world.run()["accepted"] == 40
+    assert [round((time - times[0]) / 1000) for time in times] == [0, 1, 2, 3]
+    assert world.claims <= 12, "a worker that cannot send waits instead of being called again at once"
