@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rowcast.errors import SourceFailed
-from rowcast.jsonsql import json_canonical, json_value
+from rowcast.jsonsql import json_arriving, json_canonical, json_value
 from rowcast.models import Column, ColumnType
 from rowcast.sqltext import literal, quote
 from rowcast.typetext import Type, parse
@@ -100,7 +100,8 @@ def _arrive(kind: Type, value: str, column: str, depth: int) -> tuple[str, Colum
     if kind.name in _NANOSECONDS:
         target, logical = _NANOSECONDS[kind.name]
         return _microseconds(value, target, column), logical
-    return json_canonical(_nested(kind, value, column, depth)), "json"
+    text = _nested(kind, value, column, depth)
+    return json_canonical(text) if depth else json_arriving(text, column), "json"
 
 
 def _decimal(kind: Type, value: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rowcast.models import ColumnType
-from rowcast.sqltext import literal
+from rowcast.sqltext import literal, quote
 
 STRING = r'"(?:[^"\\]|\\.)*"'
 _NUMBER = r"-?[0-9][0-9.eE+-]*"
@@ -13,6 +13,8 @@ NUMBER_TOKENS = rf'(?s){STRING}|{_NUMBER}|[^"0-9-]+'
 """Cuts JSON text into strings, numbers and the rest."""
 _BEFORE_NUMBER = r"(^|[\[,:])\s*"
 _INEXACT = rf"{_BEFORE_NUMBER}(-0|-?[0-9]{{16}}|-?[0-9]+[.eE])"
+MOST_LEVELS = 200
+"""Python reads JSON by recursion and stops at some hundreds, as many a receiver does."""
 
 
 def json_value(column_type: ColumnType, value: str) -> str:
@@ -98,6 +100,29 @@ def plain_number(text: str) -> str:
     return (
         f"CASE WHEN {cut} IN ('-0', '', '-') THEN '0' WHEN ascii({cut}) = 46 THEN '0' || {cut}"
         f" WHEN starts_with({cut}, '-.') THEN '-0' || substr({cut}, 2) ELSE {cut} END"
+    )
+
+
+def json_arriving(text: str, column: str) -> str:
+    """`json_canonical` of a column's JSON text; an error that names the column where nothing further on could read it:
+    deeper than `MOST_LEVELS`, or with half of a surrogate pair."""
+    brackets = rf"regexp_extract_all(regexp_replace({text}, {literal(STRING)}, '', 'g'), '[\[\]{{}}]')"
+    steps = (
+        f"list_transform({brackets}, lambda bracket: CASE WHEN bracket IN ('[', '{{')"
+        " THEN {'depth': 1, 'most': 1} ELSE {'depth': -1, 'most': 0} END)"
+    )
+    levels = (
+        f"list_reduce({steps}, lambda so_far, step: {{'depth': so_far.depth + step.depth,"
+        " 'most': greatest(so_far.most, so_far.depth + step.depth)}).most"
+    )
+    message = literal(
+        f'Column "{column}" holds JSON of more than {MOST_LEVELS} levels or with text that is no Unicode, which has no'
+        f" exact form here: write {quote(column)}::VARCHAR AS {quote(column)} in the query, or leave the column out."
+    )
+    return (
+        f"CASE WHEN length({text}) - length(translate({text}, '[{{', '')) > {MOST_LEVELS} AND {levels} > {MOST_LEVELS}"
+        f" OR (contains({text}, '\\ud') OR contains({text}, '\\uD')) AND TRY_CAST({text} AS JSON) IS NULL"
+        f" THEN error({message})::VARCHAR ELSE {json_canonical(text)} END"
     )
 
 

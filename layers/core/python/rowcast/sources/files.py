@@ -229,7 +229,7 @@ def _failure(error: Exception, objects: Sequence[_Object]) -> SourceFailed:
     if isinstance(error, duckdb.BinderException | duckdb.ParserException | duckdb.PermissionException):
         return SourceFailed(f"DuckDB refused the query: {text.splitlines()[0]}")
     ours = text.find('Column "')
-    if ours >= 0 and "parts of a microsecond" in text:
+    if ours >= 0 and re.search("parts of a microsecond|has no exact form here", text):
         return SourceFailed(text[ours:])
     line = re.search(r"CSV Error on Line: (\d+)", text)
     where = f" A CSV file cannot be read at line {line[1]}." if line else ""

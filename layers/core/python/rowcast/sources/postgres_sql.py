@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from rowcast.errors import SourceFailed
-from rowcast.jsonsql import json_canonical
+from rowcast.jsonsql import json_arriving
 from rowcast.models import Column, ColumnType
 from rowcast.sqltext import literal, quote
 
@@ -159,10 +159,10 @@ def _column(column: str, name: str, kind: ResultType) -> tuple[list[str], str, C
     if kind.element:
         if kind.element_kind != "e" and kind.element not in _ELEMENTS:
             raise SourceFailed(_refusal(name, kind))
-        return [f"to_json({column})::text AS {column}"], json_canonical(column), "json"
+        return [f"to_json({column})::text AS {column}"], json_arriving(column, name), "json"
     if kind.kind == "e" or kind.name in _AS_TEXT:
         logical: ColumnType = "text" if kind.kind == "e" else _AS_TEXT[kind.name]
-        made = json_canonical(column) if logical == "json" else column
+        made = json_arriving(column, name) if logical == "json" else column
         return [f"{column}::text AS {column}"], made, logical
     if kind.name in _PLAIN and kind.schema == "pg_catalog":
         logical = _PLAIN[kind.name]
