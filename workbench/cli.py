@@ -37,7 +37,7 @@ def cli(context: click.Context, project: Path) -> None:
 def main() -> None:
     """Runs the command; mistakes of the user end in a sentence, never in a traceback."""
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="rowcast", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else COMPLETED)
     except click.exceptions.Abort:
         sys.exit(130)
@@ -225,9 +225,9 @@ def run(project: Path, sync: str, local: bool, profile: str | None, stack: str, 
         place = _ready(project, sync, local=local, profile=profile, stack=stack, quiet=json_)
         execution = running.Execution(place, sync)
         result = show.followed(execution, quiet=json_)
-    except RowcastError as error:
+    except Exception as error:
         if json_:
-            emit([running.failure(sync, str(error))])
+            emit([running.failure(sync, str(error)[:2000])])
         raise
     if json_:
         emit([result])

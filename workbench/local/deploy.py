@@ -99,7 +99,8 @@ def _deploy(home: Home, local: LocalAws, aws: Aws, say: Say) -> Deployed:
     if before and before.plan == plan and outputs:
         name = before.stack
     else:
-        say("The configuration changed: deploying …" if before and outputs else "Deploying into the embedded AWS …")
+        changed = "The configuration" if before and before.product == _product() else "Rowcast itself"
+        say(f"{changed} changed: deploying …" if before and outputs else "Deploying into the embedded AWS …")
         name = _synth_and_deploy(home, local, aws)
         outputs = _outputs(aws, name)
     provision.make_buses(aws, needs.buses)

@@ -27,7 +27,7 @@ _ASSET = "asset.json"
 
 def apply(home: Path) -> None:
     """Applies every mend to this process; `home` is the project's `.rowcast` folder."""
-    map_concurrency(limit=int(os.environ.get("ROWCAST_LOCAL_CONCURRENCY", "8")))
+    map_concurrency(limit=2 * (os.cpu_count() or 2))
     bounded_history(CLOSED_EXECUTIONS_KEPT)
     quick_replies()
     error_types()

@@ -163,7 +163,8 @@ def _code(folder: Path, data: list[Path]) -> bytes:
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in _files(folder):
             inside_data = any(path.is_relative_to(one) for one in data)
-            if not inside_data and path.suffix != ".pyc" and path.stat().st_size <= MOST_BYTES_OF_A_FILE_OF_CODE:
+            foreign = inside_data or not {"node_modules", "venv"}.isdisjoint(path.relative_to(folder).parts)
+            if not foreign and path.stat().st_size <= MOST_BYTES_OF_A_FILE_OF_CODE:
                 info = zipfile.ZipInfo(path.relative_to(folder).as_posix(), (2020, 1, 1, 0, 0, 0))
                 info.external_attr = 0o644 << 16
                 archive.writestr(info, path.read_bytes(), zipfile.ZIP_DEFLATED)
@@ -181,9 +182,8 @@ def _put_secret(aws: Aws, secret: Secret) -> bool:
         return _put_parameter(aws.client("ssm"), secret, value)
     manager = aws.client("secretsmanager")
     try:
-        if value is None:
-            manager.describe_secret(SecretId=secret.name)
-        else:
+        known = manager.get_secret_value(SecretId=secret.name)["SecretString"]
+        if value not in (None, known):
             manager.put_secret_value(SecretId=secret.name, SecretString=value)
     except manager.exceptions.ResourceNotFoundException:
         if value is None:
@@ -193,14 +193,13 @@ def _put_secret(aws: Aws, secret: Secret) -> bool:
 
 
 def _put_parameter(ssm: Any, secret: Secret, value: str | None) -> bool:
-    if value is not None:
-        ssm.put_parameter(Name=secret.name, Value=value, Type="SecureString", Overwrite=True)
-        return True
     try:
-        ssm.get_parameter(Name=secret.name)
+        known = ssm.get_parameter(Name=secret.name, WithDecryption=True)["Parameter"]["Value"]
     except ClientError:
-        return False
-    return True
+        known = None
+    if value not in (None, known):
+        ssm.put_parameter(Name=secret.name, Value=value, Type="SecureString", Overwrite=True)
+    return value is not None or known is not None
 
 
 def copy_folders(s3: Any, bucket: str, folders: Iterable[Folder]) -> int:
