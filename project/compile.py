@@ -86,12 +86,14 @@ def local_function(root: Path, document: Document) -> LocalFunction | None:
     return functions.find(root, function) if function and functions.is_local(function) else None
 
 
-def sync(root: Path, document: Document, sources: dict[str, Source], defaults: dict[str, Any]) -> Sync:
+def sync(root: Path, document: Document, sources: dict[str, Source], main: dict[str, Any]) -> Sync:
+    """`main`: the value of rowcast.yaml."""
     value = document.value
+    defaults = main.get("defaults") or {}
     model = value["model"]
     key = model["primary_key"]
     from_source = sources[model["source"]]
-    merged = {name: (defaults.get(name) or {}) | value.get(name, {}) for name in ("retry", "limits", "guard")}
+    merged = {name: (defaults.get(name) or {}) | value.get(name, {}) for name in ("retry", "guard")}
     definition = Definition(
         sync=Path(document.file).stem,
         source=from_source,
@@ -102,7 +104,7 @@ def sync(root: Path, document: Document, sources: dict[str, Source], defaults: d
         message=_message(value.get("message")),
         initial_sync=value.get("initial_sync", "skip"),
         retry=_retry(merged["retry"]),
-        limits=_limits(merged["limits"]),
+        limits=_limits(defaults.get("limits") or {}, value.get("limits", {}), main.get("pools") or {}),
         guard=_guard(merged["guard"]),
     )
     schedule = times.schedule(value.get("schedule", defaults.get("schedule", "manual")))
@@ -160,8 +162,13 @@ def _retry(value: dict[str, Any]) -> Retry:
     return Retry(**given)
 
 
-def _limits(value: dict[str, Any]) -> Limits:
-    return Limits(**{**value, "rate": times.rate(value["rate"]) if "rate" in value else None})
+def _limits(defaults: dict[str, Any], own: dict[str, Any], pools: dict[str, Any]) -> Limits:
+    """A sync's own rate or pool replaces either of the defaults. A pool's rate is the pool's."""
+    if "rate" in own or "pool" in own:
+        defaults = {name: item for name, item in defaults.items() if name not in ("rate", "pool")}
+    value = defaults | own
+    rate = pools[value["pool"]]["rate"] if "pool" in value else value.get("rate")
+    return Limits(**{**value, "rate": times.rate(rate) if rate else None})
 
 
 def _guard(value: dict[str, Any]) -> Guard:

@@ -97,9 +97,7 @@ def _project(root: Path, main: Document, documents: list[Document]) -> Project:
     sources = {name: to.source(root, name, item) for name, item in value["sources"].items()}
     folders = {name: to.folder(root, item) for name, item in value["sources"].items()}
     alerts = {name: to.alert(name, item) for name, item in (value.get("alerts") or {}).items()}
-    syncs = {
-        sync.name: sync for sync in (to.sync(root, each, sources, value.get("defaults") or {}) for each in documents)
-    }
+    syncs = {sync.name: sync for sync in (to.sync(root, each, sources, value) for each in documents)}
     functions = {function for each in documents if (function := to.local_function(root, each))}
     secrets = _secrets(sources, syncs) + [item for alert in alerts.values() for item in alert.fields.values()]
     return Project(

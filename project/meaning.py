@@ -31,15 +31,19 @@ class Known:
     root: Path
     sources: dict[str, str] | None
     alerts: frozenset[str] | None
+    pools: frozenset[str] | None
 
 
 def known(root: Path, document: Document) -> Known:
     if not isinstance(document.value, dict):
-        return Known(root, None, None)
+        return Known(root, None, None, None)
     sources = document.get(dict, "sources")
     types = sources and {name: document.get(str, "sources", name, "type") or "" for name in sources}
     alerts: dict[str, Any] | None = document.get(dict, "alerts") if document.value.get("alerts") else {}
-    return Known(root, types, alerts if alerts is None else frozenset(alerts))
+    pools: dict[str, Any] | None = document.get(dict, "pools") if document.value.get("pools") else {}
+    return Known(
+        root, types, alerts if alerts is None else frozenset(alerts), pools if pools is None else frozenset(pools)
+    )
 
 
 def check_project(document: Document, names: Known) -> None:
@@ -84,8 +88,24 @@ def _check_common(document: Document, names: Known, at: Where) -> None:
                 expected=one_of(names.alerts),
                 suggestion=nearest(channel, names.alerts),
             )
+    _check_pool(document, names, (*at, "limits"))
     _check_time(document, (*at, "retry", "backoff"), 0.001, LONGEST_BACKOFF, "1ms to 5 minutes")
     _check_schedule(document, (*at, "schedule"))
+
+
+def _check_pool(document: Document, names: Known, at: Where) -> None:
+    pool = document.get(str, *at, "pool")
+    if pool is None or names.pools is None:
+        return
+    if pool not in names.pools:
+        document.report(
+            (*at, "pool"),
+            f"there is no pool {pool} in rowcast.yaml",
+            expected=one_of(names.pools) if names.pools else "pools: in rowcast.yaml, which gives its rate",
+            suggestion=nearest(pool, names.pools),
+        )
+    elif document.get(str, *at, "rate") is not None:
+        document.report(at, "rate and pool exclude each other: a pool has its own rate", expected="one of them")
 
 
 def _check_time(document: Document, where: Where, least: float, most: float, expected: str) -> None:

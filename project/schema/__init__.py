@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from project.schema.parts import ACCOUNT, ALERTS, GUARD, LIMITS, RETRY, SCHEDULE
+from project.schema.parts import ACCOUNT, ALERTS, GUARD, LIMITS, POOLS, RETRY, SCHEDULE
 from project.schema.sources import ALERT, SECRET, SOURCE
 from project.schema.syncs import DESTINATION, MESSAGE, MODEL, event, invocation, triggers
-from project.schema.words import REGION, Schema, fields, ref, text
+from project.schema.words import NAME, NAMED, REGION, Schema, fields, ref, text
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -79,21 +79,16 @@ PROJECT = _root(
             "description": "name: what to connect to",
             "minProperties": 1,
             "errorMessage": "at least one source",
-            "propertyNames": {
-                "pattern": r"^[A-Za-z][A-Za-z0-9_-]{0,39}$",
-                "errorMessage": "1 to 40 letters, digits, _ or -, beginning with a letter",
-            },
+            "propertyNames": {"pattern": NAME, "errorMessage": NAMED},
             "additionalProperties": SOURCE,
         },
         "alerts": {
             "type": ["object", "null"],
             "description": "name: a channel",
-            "propertyNames": {
-                "pattern": r"^[A-Za-z][A-Za-z0-9_-]{0,39}$",
-                "errorMessage": "1 to 40 letters, digits, _ or -, beginning with a letter",
-            },
+            "propertyNames": {"pattern": NAME, "errorMessage": NAMED},
             "additionalProperties": ALERT,
         },
+        "pools": POOLS,
         "defaults": fields(
             "What holds for every sync that does not say otherwise.",
             {

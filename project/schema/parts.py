@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from project.schema.words import DURATION, Schema, fields, flag, names, number, ref, text
+from project.schema.words import DURATION, NAME, NAMED, Schema, fields, flag, names, number, ref, text
 
 SCHEDULE: Schema = {
     "description": "When the sync runs by itself.",
@@ -87,14 +87,17 @@ RETRY = fields(
     },
 )
 
+RATE = text(
+    "changes sent at most",
+    r"^[1-9]\d{0,8} per (second|minute|hour)$",
+    "changes per second, minute or hour: 600 per minute",
+)
+
 LIMITS = fields(
     "What the destination can take.",
     {
-        "rate": text(
-            "changes sent at most",
-            r"^[1-9]\d{0,8} per (second|minute|hour)$",
-            "changes per second, minute or hour: 600 per minute",
-        ),
+        "rate": RATE,
+        "pool": text("a pool of rowcast.yaml: syncs that name the same one share its rate"),
         "concurrency": number("calls in flight at once", 1, 1000, 10),
         "rows_per_partition": number("rows that are diffed at once", 1, 5_000_000, 250_000),
     },
@@ -126,5 +129,12 @@ GUARD = fields(
         "allow_retyped": flag("whether rows may be sent because a column came to be of another type", False),
     },
 )
+
+POOLS: Schema = {
+    "type": ["object", "null"],
+    "description": "name: a limit that syncs share which send to the same system",
+    "propertyNames": {"pattern": NAME, "errorMessage": NAMED},
+    "additionalProperties": fields("A shared limit.", {"rate": RATE}, ("rate",)),
+}
 
 ALERTS = names("alert channels of rowcast.yaml")

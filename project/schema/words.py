@@ -11,6 +11,8 @@ from typing import Any
 Schema = dict[str, Any]
 
 SYNC_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+NAME = r"^[A-Za-z][A-Za-z0-9_-]{0,39}$"
+NAMED = "1 to 40 letters, digits, _ or -, beginning with a letter"
 DURATION = r"^\d+(\.\d+)? ?(ms|s|m|h|milliseconds?|seconds?|minutes?|hours?)$"
 LOCAL_FUNCTION = r"^\./(?:[^:/]+/)*[^:/]+\.py:[A-Za-z_]\w*$"
 REGION = r"[a-z]{2}(-[a-z]+)+-\d"

@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -148,6 +149,32 @@ def test_columns_constants_and_own_messages_mean_what_they_say(folder: Folder) -
             "customer.email": definition.Field(column="mail", when_null="omit"),
             "kind": definition.Field(value={"name": "order", "tags": [1, "yes"]}),
         },
+    )
+
+
+POOLED = """
+sources: {shop: {type: files, path: data}}
+pools: {crm: {rate: 100 per second}}
+defaults: {limits: {%s, concurrency: 4}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "limits"),
+    [
+        ("pool: crm", "{}", {"rate": (100, 1), "pool": "crm"}),
+        ("pool: crm", "{rate: 5 per hour}", {"rate": (5, 3600)}),
+        ("rate: 5 per hour", "{pool: crm}", {"rate": (100, 1), "pool": "crm"}),
+        ("rate: 5 per hour", "{}", {"rate": (5, 3600)}),
+    ],
+)
+def test_a_pool_gives_its_rate_to_the_syncs_that_name_it(
+    folder: Folder, default: str, own: str, limits: dict[str, Any]
+) -> None:
+    sync = only(folder(POOLED % default, orders=SYNC + f"    limits: {own}\n"))
+    count, seconds = limits.pop("rate")
+    assert sync.definition.limits == definition.Limits(
+        rate=definition.Rate(count=count, seconds=seconds), concurrency=4, **limits
     )
 
 

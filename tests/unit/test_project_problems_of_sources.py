@@ -192,3 +192,28 @@ def test_a_password_that_yaml_reads_as_a_mark_is_not_shown(folder: Folder, passw
     folder.write("syncs/orders.yaml", TO_EVENTBRIDGE).write("rowcast.yaml", text)
     assert "hunter2" not in str(folder.problems()[0])
     assert "in quotes" in str(folder.problems()[0]) or "needs quotes" in str(folder.problems()[0])
+
+
+def test_a_pool_must_exist(folder: Folder) -> None:
+    folder.write("rowcast.yaml", {**MAIN, "pools": {"crm": {"rate": "10 per second"}}})
+    problem = folder.write("syncs/orders.yaml", put(TO_EVENTBRIDGE, "limits", {"pool": "cmr"})).problem()
+    assert (problem.path, problem.suggestion) == ("limits.pool", "crm")
+    folder.write("rowcast.yaml", MAIN)
+    assert "pools: in rowcast.yaml" in str(folder.problem().expected)
+
+
+def test_a_pool_and_a_rate_exclude_each_other(folder: Folder) -> None:
+    folder.write("rowcast.yaml", {**MAIN, "pools": {"crm": {"rate": "10 per second"}}})
+    limits = {"pool": "crm", "rate": "1 per second"}
+    problem = folder.write("syncs/orders.yaml", put(TO_EVENTBRIDGE, "limits", limits)).problem()
+    assert (problem.path, "exclude each other" in problem.message) == ("limits", True)
+
+
+@pytest.mark.parametrize("pool", [{}, {"rate": 5}, {"rate": "5 per day"}, "10 per second", {"name": "a"}])
+def test_a_pool_has_a_rate(folder: Folder, pool: Any) -> None:
+    assert (
+        folder.write("syncs/orders.yaml", TO_EVENTBRIDGE)
+        .write("rowcast.yaml", {**MAIN, "pools": {"crm": pool}})
+        .problems()[0]
+        .path.startswith("pools.crm")
+    )
