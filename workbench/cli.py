@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from functools import update_wrapper
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from rowcast.errors import RowcastError
-from rowcast.models import to_json
-
-COMPLETED, FAILED, USAGE = 0, 1, 2
-
-
-class UsageFault(RowcastError):
-    """The command asks for what is not there: exit code 2."""
+from workbench.cli_local import local
+from workbench.options import COMPLETED, FAILED, USAGE, UsageFault, as_json, emit, from_where, silent, where_options
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -32,6 +26,9 @@ class UsageFault(RowcastError):
 def cli(context: click.Context, project: Path) -> None:
     """Sends every row that a SQL query gains, changes or loses as an event or an invocation."""
     context.obj = project.resolve()
+
+
+cli.add_command(local)
 
 
 def main() -> None:
@@ -81,38 +78,6 @@ def _complain(text: str) -> None:
     click.echo(text, err=True)
 
 
-def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option("--json", "json_", is_flag=True, help="One JSON object a line.")(command)
-
-
-def from_where(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the choice between the embedded AWS and a real account; the command gets the Place that it means."""
-
-    @click.pass_obj
-    def wrapped(project: Path, /, *args: Any, local: bool, profile: str | None, stack: str, **kwargs: Any) -> Any:
-        from workbench.deployment import find
-
-        return command(project, *args, place=find(project, local=local, profile=profile, stack=stack), **kwargs)
-
-    return _where_options(update_wrapper(wrapped, command))
-
-
-def _where_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    from workbench.deployment import STACK
-
-    command = click.option("--stack", default=STACK, show_default=True, help="The stack's name in that account.")(
-        command
-    )
-    command = click.option("--profile", help="A real account, by the name of its AWS profile.")(command)
-    return click.option("--local", is_flag=True, help="The embedded AWS (the default where one was started).")(command)
-
-
-def emit(records: Iterable[dict[str, Any]]) -> None:
-    for record in records:
-        sys.stdout.write(to_json(record).decode() + "\n")
-        sys.stdout.flush()
-
-
 @cli.command()
 @as_json
 @click.pass_obj
@@ -136,85 +101,9 @@ def validate(project: Path, json_: bool) -> int:
     return COMPLETED
 
 
-@cli.group()
-def local() -> None:
-    """The embedded AWS of this folder."""
-
-
-@local.command()
-@as_json
-@click.pass_obj
-def up(project: Path, json_: bool) -> int:
-    """Starts it and deploys this project into it."""
-    from workbench.local import deploy
-
-    aws, deployed = deploy.ensure(project, _silent if json_ else click.echo)
-    _show_status(project, json_)
-    return COMPLETED if aws and deployed else FAILED
-
-
-@local.command()
-@as_json
-@click.pass_obj
-def status(project: Path, json_: bool) -> int:
-    """Says whether it runs and what is deployed (exit code 1 when it does not run)."""
-    return _show_status(project, json_)
-
-
-@local.command()
-@as_json
-@click.pass_obj
-def reset(project: Path, json_: bool) -> int:
-    """Forgets everything in it, and deploys anew if it ran."""
-    from workbench.local import deploy, server
-
-    ran = server.running(project) is not None
-    server.reset(project)
-    if ran:
-        deploy.ensure(project, _silent if json_ else click.echo)
-    elif not json_:
-        click.echo("Nothing is left of the embedded AWS.")
-    return _show_status(project, json_) if ran or json_ else COMPLETED
-
-
-@local.command()
-@as_json
-@click.pass_obj
-def down(project: Path, json_: bool) -> int:
-    """Stops it; its state stays for the next `up`."""
-    from workbench.local import server
-
-    ran = server.down(project)
-    if json_:
-        emit([{"running": False, "stopped": ran}])
-    else:
-        click.echo("The embedded AWS is stopped; its state is kept." if ran else "The embedded AWS was not running.")
-    return COMPLETED
-
-
-def _show_status(project: Path, json_: bool) -> int:
-    from workbench import show
-    from workbench.local import deploy, server
-
-    state, deployed = server.running(project), deploy.read(project)
-    facts: dict[str, Any] = {"running": state is not None, "project": str(project)}
-    if state is not None:
-        facts |= {"endpoint": state.endpoint, "region": state.region, "account": state.account, "pid": state.pid}
-        facts |= {"stack": deployed.stack if deployed else None, "syncs": deployed.syncs if deployed else []}
-    if json_:
-        emit([facts])
-    else:
-        show.local(facts)
-    return COMPLETED if state else FAILED
-
-
-def _silent(_: str) -> None:
-    """For commands whose output is JSON."""
-
-
 @cli.command()
 @click.argument("sync")
-@_where_options
+@where_options
 @as_json
 @click.pass_obj
 def run(project: Path, sync: str, local: bool, profile: str | None, stack: str, json_: bool) -> int:
@@ -242,7 +131,7 @@ def _ready(project: Path, sync: str, *, local: bool, profile: str | None, stack:
     from workbench.local import deploy, server
 
     if local or (profile is None and server.Home(project).read() is not None):
-        aws, deployed = deploy.ensure(project, _silent if quiet else click.echo)
+        aws, deployed = deploy.ensure(project, silent if quiet else click.echo)
         if sync not in deployed.syncs:
             raise _no_such(sync, deployed.syncs)
         deploy.prepare(aws, deployed, sync)

@@ -119,7 +119,7 @@ class Execution:
         progress = Progress(phase=run.phase, rows=run.rows or None, partitions=run.partitions_to_diff or None)
         if run.phase == "snapshot":
             progress.diffed = len(self._place.changes.results(self.sync, run.run))
-        if run.phase == "sealed":
+        if run.phase in ("sealed", "committed"):
             progress.diffed = run.partitions_to_diff
             progress.changes = run.added + run.changed + run.removed
             states_of_chunks = self._place.changes.states(self.sync, run.run)

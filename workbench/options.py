@@ -1,0 +1,56 @@
+"""What the commands share: exit codes, options, and JSON as output."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from functools import update_wrapper
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rowcast.errors import RowcastError
+from rowcast.models import to_json
+
+COMPLETED, FAILED, USAGE = 0, 1, 2
+
+
+class UsageFault(RowcastError):
+    """The command asks for what is not there: exit code 2."""
+
+
+def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--json", "json_", is_flag=True, help="One JSON object a line.")(command)
+
+
+def from_where(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the choice between the embedded AWS and a real account; the command gets the Place that it means."""
+
+    @click.pass_obj
+    def wrapped(project: Path, /, *args: Any, local: bool, profile: str | None, stack: str, **kwargs: Any) -> Any:
+        from workbench.deployment import find
+
+        return command(project, *args, place=find(project, local=local, profile=profile, stack=stack), **kwargs)
+
+    return where_options(update_wrapper(wrapped, command))
+
+
+def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    from workbench.deployment import STACK
+
+    command = click.option("--stack", default=STACK, show_default=True, help="The stack's name in that account.")(
+        command
+    )
+    command = click.option("--profile", help="A real account, by the name of its AWS profile.")(command)
+    return click.option("--local", is_flag=True, help="The embedded AWS (the default where one was started).")(command)
+
+
+def emit(records: Iterable[dict[str, Any]]) -> None:
+    for record in records:
+        sys.stdout.write(to_json(record).decode() + "\n")
+        sys.stdout.flush()
+
+
+def silent(_: str) -> None:
+    """For commands whose output is JSON."""
