@@ -9,7 +9,7 @@ export ROWCAST_PROJECT := $(abspath $(PROJECT))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check format synth deploy clean
+.PHONY: help setup demo test test-long check lock format synth deploy clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,10 @@ check: setup node_modules/ready ## Format, lint, types, architecture, templates
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/infra -m "not emulator"
+
+lock: setup ## Pin anew what the *.in files ask for
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
+	for layer in core engine postgres; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" --no-annotate -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
 
 format: setup ## Put the code into its form
 	$(BIN)/ruff format .

