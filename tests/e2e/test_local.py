@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from tests.e2e.folder import Folder
+from workbench.local import server
 
 pytestmark = pytest.mark.emulator
 
@@ -50,6 +52,15 @@ def test_an_emulator_that_was_killed_starts_again_with_what_it_knew(folder: Fold
     assert "not running" in folder.rowcast("local", "status").stdout
     second = folder.run("stopped")
     assert (second["status"], second["added"]) == ("completed", 0)
+
+
+def test_an_emulator_whose_folder_was_deleted_ends(tmp_path: Path) -> None:
+    local = server.up(tmp_path, owner=os.getpid())
+    shutil.rmtree(tmp_path / ".rowcast")
+    deadline = time.monotonic() + 15
+    while os.waitpid(local.pid or 0, os.WNOHANG) == (0, 0):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_two_starts_at_once_share_one_emulator(folder: Folder) -> None:

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,7 @@ async def _serve(port: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    if owner := os.environ.get("ROWCAST_LOCAL_OWNER"):
-        watch = threading.Thread(target=_stop_without_owner, args=(int(owner), loop, stop), daemon=True)
-        watch.start()
+    threading.Thread(target=_watch, args=(lambda: loop.call_soon_threadsafe(stop.set),), daemon=True).start()
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_timeout = 75
@@ -101,15 +100,26 @@ class Saver:
         self._last_save = time.monotonic()
 
 
-def _stop_without_owner(owner: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """Ends the emulator when the process it was started for is gone, however that ended."""
+def _watch(stop: Callable[[], object]) -> None:
+    """Ends the emulator when the process it was started for is gone, however that ended, or its folder is deleted."""
+    owner = int(os.environ.get("ROWCAST_LOCAL_OWNER", "0"))
+    lock = Path(os.environ["ROWCAST_LOCAL_HOME"]) / "emulator.lock"
     while True:
-        try:
-            os.kill(owner, 0)
-        except ProcessLookupError:
-            loop.call_soon_threadsafe(stop.set)
-            return
         time.sleep(0.5)
+        if not lock.exists():
+            _end_lambda_workers()
+            os._exit(0)  # at once: saving would make the folder anew
+        if owner and not _lives(owner):
+            stop()
+            return
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _end_lambda_workers() -> None:
