@@ -168,6 +168,34 @@ def test_a_rejection_after_a_send_that_was_lost_leaves_the_row_in_doubt() -> Non
     assert world.owed()[1].in_doubt
 
 
+def test_a_run_that_is_finished_after_its_chunks_expired_makes_them_again() -> None:
+    world = world_of(1, 2)
+
+    def die(sent: Any) -> None:
+        raise Died
+
+    world.target.before_answer = die
+    with pytest.raises(Died):
+        world.run()
+    first = {message.change.id for message in world.target.sent}
+    world.target.before_answer = lambda sent: None
+    world.target.calls.clear()
+    world.changes.chunks.clear()
+    world.changes.progress.clear()
+    world.changes.partition_results.clear()
+    world.clock.time += 40 * 86400
+    world.source.rows = [{"id": 1, "v": "newest"}]
+    world.target.answer = lambda message, attempt: Verdict(
+        kind="accepted" if message.change.operation == "changed" else "rejected"
+    )
+    world.run()
+    assert {message.change.id for message in world.target.calls[0].messages} == first
+    assert all(debt.in_doubt for debt in world.owed().values())
+    world.target.answer = lambda message, attempt: Verdict(kind="accepted")
+    world.run()
+    assert world.arrived() == {1: {"id": 1, "v": "newest"}}
+
+
 def test_a_worker_short_of_time_pauses_between_calls_and_goes_on_where_it_was() -> None:
     world = world_of(*range(40), limits=Limits(concurrency=1))
     interrupted(world, "fan_out")

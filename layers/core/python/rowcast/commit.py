@@ -124,7 +124,8 @@ def _finished(name: str, state: ChunkState | None, run: Run, token: int, needs: 
         return before
     size = len(chunk.changes)
     outcomes = before.outcomes if before is not None and before.outcomes else [None] * size
-    doubted = before.doubted if before is not None and before.doubted else [False] * size
+    forgotten = before is None and run.outlived_its_chunks(needs.clock.now())
+    doubted = before.doubted if before is not None and before.doubted else [forgotten] * size
     lost = before is not None and not before.paused
     finished = ChunkState(
         chunk=name,

@@ -102,7 +102,7 @@ def send_chunk(run: Run, token: int, chunk_id: str, needs: Sending) -> bool:
         return True
     _outlive(before, token, needs)
     chunk = needs.changes.chunk(run.sync, run.run, chunk_id)
-    worker = _Worker(run, chunk, _claimed(before, chunk, token, deadline, needs), needs)
+    worker = _Worker(run, chunk, _claimed(before, run, chunk, token, deadline, needs), needs)
     worker.work(token)
     return worker.state.done
 
@@ -113,10 +113,13 @@ def _outlive(before: ChunkState | None, token: int, needs: Sending) -> None:
         needs.clock.sleep(max(0.0, before.deadline - needs.clock.now()))
 
 
-def _claimed(before: ChunkState | None, chunk: Chunk, token: int, deadline: float, needs: Sending) -> ChunkState:
+def _claimed(
+    before: ChunkState | None, run: Run, chunk: Chunk, token: int, deadline: float, needs: Sending
+) -> ChunkState:
     size = len(chunk.changes)
     outcomes = before.outcomes if before is not None and before.outcomes else [None] * size
-    doubted = before.doubted if before is not None and before.doubted else [False] * size
+    forgotten = before is None and run.outlived_its_chunks(needs.clock.now())
+    doubted = before.doubted if before is not None and before.doubted else [forgotten] * size
     if before is not None and not before.paused:
         doubted = [doubt or outcome is None for doubt, outcome in zip(doubted, outcomes, strict=True)]
     return ChunkState(

@@ -242,6 +242,9 @@ class ChunkState(msgspec.Struct, kw_only=True):
     doubted: list[bool] = []
 
 
+CHUNKS_LIVE_SECONDS = 20 * 86400
+"""A run's chunks are surely still there within this time of sealing: the table drops them 30 days after writing."""
+
 RunStatus = Literal["running", "completed", "failed", "held", "abandoned"]
 Phase = Literal["open", "snapshot", "sealed", "committed"]
 
@@ -279,6 +282,14 @@ class Run(msgspec.Struct, kw_only=True):
     owed_after: int = 0
     columns_added: list[str] = []
     columns_dropped: list[str] = []
+
+    def outlived_its_chunks(self, now: float) -> bool:
+        """Whether an unfinished run is so old that the table may have dropped its chunks.
+
+        They follow from its snapshot, the baseline and the debts, none of which changes while it is open: its diff is
+        made again and gives the same chunks under the same ids. What is lost is which of them were sent.
+        """
+        return self.sealed_at is not None and now - self.sealed_at > CHUNKS_LIVE_SECONDS
 
 
 class Head(msgspec.Struct, kw_only=True):

@@ -122,8 +122,11 @@ def _resume(run: Run, head: Head, deployment: Deployment, needs: Opening) -> Ope
         refusal = _refusal(definition, deployment, needs)
         if refusal:
             needs.states.stop(run.sync, run.run, head.token, refusal)
+    onward: Literal["snapshot", "fan_out", "commit"] = "fan_out" if run.chunks else "commit"
+    if run.chunks and run.outlived_its_chunks(needs.clock.now()):
+        onward = "snapshot"
     return Opened(
-        next="fan_out" if run.chunks else "commit",
+        next=onward,
         sync=run.sync,
         run=run.run,
         token=head.token,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,11 +16,7 @@ from rowcast.models import Column, Manifest, Run
 from rowcast.ports import Clock, DebtStore, DefinitionStore, SnapshotStore, Source, StateStore
 from rowcast.staging import restage, stage, store_partition
 
-if TYPE_CHECKING:
-    pass
-
 MAX_PARTITIONS = 4096
-KEY_EXAMPLES = 3
 
 
 class Taking(msgspec.Struct, kw_only=True):
@@ -59,6 +54,9 @@ def snapshot_run(sync: str, run: str, token: int, needs: Taking) -> Taken:
     skip = baseline is None and definition.initial_sync == "skip"
     numbers = [] if skip else partitions_to_diff(snapshot.manifest, baseline, _owed(record, needs.debts))
     key = needs.snapshots.put_work(sync, run, "partitions", numbers) if numbers else ""
+    again = Taken(partitions=len(numbers), work_bucket=needs.snapshots.bucket_name(), work_key=key)
+    if record.phase == "sealed":  # its chunks are made anew: see `open`
+        return again
     old, new = _names(baseline or snapshot.manifest), _names(snapshot.manifest)
     taken = msgspec.structs.replace(
         record,
@@ -72,7 +70,7 @@ def snapshot_run(sync: str, run: str, token: int, needs: Taking) -> Taken:
         columns_dropped=[name for name in old if name not in new],
     )
     needs.states.save(taken, token)
-    return Taken(partitions=len(numbers), work_bucket=needs.snapshots.bucket_name(), work_key=key)
+    return again
 
 
 def _names(manifest: Manifest) -> list[str]:
@@ -116,7 +114,7 @@ def take_snapshot(
             files = restage(connection, scratch, wanted)
         check_keys(definition, connection, [file.path for file in files.values()])
         prefix = f"snapshots/{definition.sync}/{run}/{needs.attempt}"
-        same = baseline if baseline is not None and comparable(columns, 2**wanted, baseline) else None
+        same = baseline if baseline is not None and _same_form(columns, 2**wanted, baseline) else None
         partitions = tuple(
             store_partition(
                 f"{prefix}/{number:05d}.parquet",
@@ -128,7 +126,7 @@ def take_snapshot(
             )
             for number in range(2**wanted)
         )
-    if same is not None and baseline_key and (partitions, columns) == (same.partitions, same.columns):
+    if same is not None and baseline_key and partitions == same.partitions:
         return Snapshot(key=baseline_key, manifest=same)
     manifest = Manifest(
         sync=definition.sync,
@@ -141,6 +139,11 @@ def take_snapshot(
     )
     key, standing = needs.snapshots.put_manifest(manifest)
     return Snapshot(key=key, manifest=standing)
+
+
+def _same_form(columns: Sequence[Column], count: int, baseline: Manifest) -> bool:
+    """Whether a partition of the baseline can stand for an equal one: it has the same columns, types included."""
+    return len(baseline.partitions) == count and set(baseline.columns) == set(columns)
 
 
 def comparable(columns: Sequence[Column], count: int, baseline: Manifest) -> bool:
