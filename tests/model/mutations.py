@@ -82,7 +82,11 @@ MUTATIONS = [
         '        if verdict.kind in ("accepted", "in_doubt"):\n            name',
     ),
     Mutation(
-        "SDK retries left on for Invoke", "I5", "destinations/session.py", '"total_max_attempts": 1', '"total_max_attempts": 3'
+        "SDK retries left on for Invoke",
+        "I5",
+        "destinations/session.py",
+        '"total_max_attempts": 1',
+        '"total_max_attempts": 3',
     ),
     Mutation(
         "digest of the wrong partition",
@@ -111,7 +115,13 @@ MUTATIONS = [
         "    hashes = [debt.key_hash for debt in owed]\n    if owed:\n",
     ),
     Mutation("retry with stale values", "I1", "owing.py", "        after=now,\n", "        after=debt.sent,\n"),
-    Mutation("compare by text", "I10", "columns.py", "    return _CANONICAL[column.type](reference(column.name, table))", "    return f'{reference(column.name, table)}::VARCHAR'"),
+    Mutation(
+        "compare by text",
+        "I10",
+        "columns.py",
+        "    return _CANONICAL[column.type](reference(column.name, table))",
+        "    return f'{reference(column.name, table)}::VARCHAR'",
+    ),
     Mutation(
         "forget the doubt of an earlier run",
         "I1",
@@ -166,8 +176,19 @@ def caught_by(mutation: Mutation, tree: Path) -> str | None:
     path.write_text(text.replace(mutation.old, mutation.new, 1))
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not long and not postgres and not emulator", "-p",
-             "no:cacheprovider", "--no-header", *SUITE],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-x",
+                "-q",
+                "-m",
+                "not long and not postgres and not emulator",
+                "-p",
+                "no:cacheprovider",
+                "--no-header",
+                *SUITE,
+            ],
             cwd=tree,
             capture_output=True,
             text=True,
@@ -185,7 +206,9 @@ def main(names: list[str]) -> int:
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
-        ignore = shutil.ignore_patterns(".git", ".venv", "node_modules", "cdk.out*", ".cache", ".rowcast", "__pycache__")
+        ignore = shutil.ignore_patterns(
+            ".git", ".venv", "node_modules", "cdk.out*", ".cache", ".rowcast", "__pycache__"
+        )
         shutil.copytree(ROOT, tree, ignore=ignore)
         for mutation in track(chosen, description="Breaking promises", transient=True):
             test = caught_by(mutation, tree)
