@@ -3,6 +3,7 @@
 from typing import Any
 
 from rowcast.commit import Committed, Committing, commit_run
+from rowcast.metrics import of_commit
 from rowcast.wiring import Step, step
 
 
@@ -20,4 +21,6 @@ def handler(event: dict[str, Any], step: Step) -> Committed:
         budget=step.budget,
         claim=step.claim,
     )
-    return commit_run(event["sync"], event["run"], event["token"], needs)
+    committed = commit_run(event["sync"], event["run"], event["token"], needs)
+    step.measure(of_commit(committed.summary) if committed.done else ())
+    return committed

@@ -13,7 +13,7 @@ def handler(event: dict[str, Any], step: Step) -> dict[str, bool]:
         states=services.states,
         definitions=services.definitions,
         changes=services.changes,
-        calls=services.calls,
+        calls=step.calls,
         destination=services.destination,
         render=services.render,
         pace=services.pace,

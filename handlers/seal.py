@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rowcast.metrics import of_end
 from rowcast.seal import Sealed, Sealing, seal_run
 from rowcast.wiring import Step, step
 
@@ -16,4 +17,6 @@ def handler(event: dict[str, Any], step: Step) -> Sealed:
         changes=services.changes,
         clock=services.clock,
     )
-    return seal_run(event["sync"], event["run"], event["token"], needs)
+    sealed = seal_run(event["sync"], event["run"], event["token"], needs)
+    step.measure(of_end(sealed.summary) if sealed.next == "held" else ())
+    return sealed

@@ -73,6 +73,7 @@ class FakeStateStore:
         if current.generation != head.generation - 1 or current.open_run != run.run:
             raise LockLost(f"The head of {head.sync} has moved.")
         current.generation, current.history, current.owed = head.generation, list(head.history), head.owed
+        current.owed_since = head.owed_since
         current.open_run = None
         self._store(run, token)
 

@@ -26,6 +26,7 @@ from rowcast.models import (
     Run,
 )
 from rowcast.open import Closing, abandon
+from rowcast.owing import owed_since
 from rowcast.ports import Budget, ChangeStore, DebtStore, DefinitionStore, RetryQueue
 from rowcast.summary import summarize
 
@@ -61,6 +62,7 @@ class _Tally(msgspec.Struct):
     in_doubt: int = 0
     owed: int = 0
     paid: int = 0
+    owed_since: str = ""
 
     def add(self, state: ChunkState) -> None:
         for outcome in state.outcomes:
@@ -68,6 +70,7 @@ class _Tally(msgspec.Struct):
             setattr(self, outcome.outcome, getattr(self, outcome.outcome) + 1)
         self.owed += state.owed
         self.paid += state.paid
+        self.owed_since = min(filter(None, (self.owed_since, state.owed_since)), default="")
 
     @property
     def new_debts(self) -> int:
@@ -144,6 +147,7 @@ def _finished(name: str, state: ChunkState | None, run: Run, token: int, needs: 
         change.debt is not None and outcome is not None and outcome.outcome == "accepted"
         for change, outcome in zip(chunk.changes, finished.outcomes, strict=True)
     )
+    finished.owed_since = owed_since(chunk.changes, finished.outcomes, run.run)
     needs.changes.record(run.sync, run.run, finished)
     return finished
 
@@ -160,13 +164,15 @@ def _counted(run: Run, tally: _Tally, results: list[PartitionResult], needs: Com
         rejected=tally.rejected,
         in_doubt=tally.in_doubt,
         owed_after=run.owed_before + tally.new_debts - tally.paid - settled,
+        owed_since=tally.owed_since,
         ended_at=needs.clock.now(),
     )
 
 
 def _closed(run: Run, head: Head, token: int, again: bool, needs: Committing) -> Committed:
     reason = f"Nothing was accepted: {run.stopped} The next run finds the same changes again."
-    ended = abandon(msgspec.structs.replace(run, owed_after=run.owed_before), token, "failed", reason, needs)
+    unpaid = msgspec.structs.replace(run, owed_after=run.owed_before, owed_since=head.owed_since)
+    ended = abandon(unpaid, token, "failed", reason, needs)
     return _end(ended, head, token, again, needs)
 
 
@@ -175,7 +181,12 @@ def _committed(run: Run, head: Head, token: int, again: bool, needs: Committing)
     kept = head.history if head.manifest == run.manifest else [run.manifest, *head.history][: needs.keep]
     evicted = [key for key in head.history if key not in kept]
     moved = msgspec.structs.replace(
-        head, generation=run.generation + 1, history=kept, owed=run.owed_after, open_run=None
+        head,
+        generation=run.generation + 1,
+        history=kept,
+        owed=run.owed_after,
+        owed_since=run.owed_since,
+        open_run=None,
     )
     ended = msgspec.structs.replace(
         run, phase="committed", status="failed" if run.stopped else "completed", reason=run.stopped

@@ -16,6 +16,7 @@ from rowcast.definition import Definition
 from rowcast.errors import DestinationRefused, MessageInvalid
 from rowcast.lock import held
 from rowcast.models import Change, Chunk, ChunkState, Deployment, Outcome, OutcomeName, Run, short_hash
+from rowcast.owing import owed_since
 from rowcast.ports import (
     Budget,
     CallRecord,
@@ -295,6 +296,7 @@ class _Worker:
             change.debt is not None and outcome is not None and outcome.outcome == "accepted"
             for change, outcome in zip(self.chunk.changes, outcomes, strict=True)
         )
+        self.state.owed_since = owed_since(self.chunk.changes, outcomes, self.run.run)
         self.needs.changes.record(self.run.sync, self.run.run, self.state)
         if self.stopped and not self.run.stopped:
             self.needs.states.stop(self.run.sync, self.run.run, token, self.stopped)

@@ -226,7 +226,8 @@ class ChunkState(msgspec.Struct, kw_only=True):
     `token`: the lock token of the worker that claimed it. `deadline`: when that worker is surely dead. `paused`: that
     worker stopped between calls, so changes without an outcome were not sent under its claim; `doubted[i]` says that an
     earlier send of `changes[i]` may have taken effect. `owed`, `paid`: how many changes carry a debt, and how many of
-    those were accepted. `booked`: its debts are written.
+    those were accepted. `owed_since`: the first run of the oldest change that is not accepted. `booked`: its debts are
+    written.
     """
 
     chunk: str
@@ -238,6 +239,7 @@ class ChunkState(msgspec.Struct, kw_only=True):
     booked: bool = False
     owed: int = 0
     paid: int = 0
+    owed_since: str = ""
     outcomes: list[Outcome | None] = []
     doubted: list[bool] = []
 
@@ -280,6 +282,7 @@ class Run(msgspec.Struct, kw_only=True):
     in_doubt: int = 0
     owed_before: int = 0
     owed_after: int = 0
+    owed_since: str = ""
     columns_added: list[str] = []
     columns_dropped: list[str] = []
 
@@ -296,7 +299,8 @@ class Head(msgspec.Struct, kw_only=True):
     """Where a sync stands: its baseline, its lock and the run that is not finished.
 
     `token` grows with each holder. `holder`: the execution that holds the lock, None when free. `history`: manifests of
-    the last committed snapshots, newest first; the first is the baseline. `owed`: debts in the ledger.
+    the last committed snapshots, newest first; the first is the baseline. `owed`: debts in the ledger; `owed_since`:
+    the first run of the oldest of them.
     """
 
     version: Literal[1] = 1
@@ -307,6 +311,7 @@ class Head(msgspec.Struct, kw_only=True):
     open_run: str | None = None
     history: list[str] = []
     owed: int = 0
+    owed_since: str = ""
 
     @property
     def manifest(self) -> str | None:

@@ -160,6 +160,7 @@ def _begin(name: str, execution: str, head: Head, deployment: Deployment, needs:
         started_at=needs.clock.now(),
         owed_before=head.owed,
         owed_after=head.owed,
+        owed_since=head.owed_since,
     )
     needs.states.begin(run, head.token)
     needs.destination(definition, deployment).check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rowcast.equality import differing_columns, row_hash
-from rowcast.models import Change, Debt, DebtOrigin, Operation, Row, change_id
+from rowcast.models import Change, Debt, DebtOrigin, Operation, Outcome, Row, change_id
 
 
 def owed_change(debt: Debt, now: Row | None, common: Sequence[str], destination: str, generation: int) -> Change | None:
@@ -30,6 +30,18 @@ def owed_change(debt: Debt, now: Row | None, common: Sequence[str], destination:
         after=now,
         last_sent=debt.sent if operation is None else None,
         debt=DebtOrigin(in_doubt=debt.in_doubt, attempts=debt.attempts, first_run=debt.first_run),
+    )
+
+
+def owed_since(changes: Sequence[Change], outcomes: Sequence[Outcome | None], run: str) -> str:
+    """The run in which the oldest change that is not accepted was first owed; empty when all are. Runs sort by time."""
+    return min(
+        (
+            change.debt.first_run if change.debt is not None else run
+            for change, outcome in zip(changes, outcomes, strict=True)
+            if outcome is not None and outcome.outcome != "accepted"
+        ),
+        default="",
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from rowcast.models import Run
 
 
 def summarize(run: Run, status: str | None = None) -> dict[str, Any]:
-    """A run as one flat record of counts and names; holds no row value. `seconds` is None while it runs."""
-    seconds = None if run.ended_at is None else round(run.ended_at - run.started_at, 3)
+    """A run as one flat record of counts and names; holds no row value. What is not known (yet) is None."""
     return {
         "run": run.run,
         "sync": run.sync,
@@ -24,8 +24,24 @@ def summarize(run: Run, status: str | None = None) -> dict[str, Any]:
         "in_doubt": run.in_doubt,
         "owed_before": run.owed_before,
         "owed_after": run.owed_after,
-        "seconds": seconds,
+        "oldest_debt_seconds": _between(_time(run.owed_since), run.ended_at) if run.owed_after else None,
+        "seconds": _between(run.started_at, run.ended_at),
+        "snapshot_seconds": _between(run.started_at, run.snapshot_at),
+        "diff_seconds": _between(run.snapshot_at, run.sealed_at),
+        "fan_out_seconds": _between(run.sealed_at, run.ended_at),
         "reason": run.reason,
         "columns_added": run.columns_added,
         "columns_dropped": run.columns_dropped,
     }
+
+
+def _between(start: float | None, end: float | None) -> float | None:
+    return None if start is None or end is None else round(end - start, 3)
+
+
+def _time(run: str) -> float | None:
+    """When a run was due: its name says so."""
+    try:
+        return datetime.strptime(run, "%Y%m%dT%H%M%S.%fZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None

@@ -9,7 +9,7 @@ import tempfile
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,9 @@ import msgspec
 
 from rowcast.definition import Definition, FilesSource
 from rowcast.errors import RowcastError
+from rowcast.metrics import Metric, of_calls
 from rowcast.models import Deployment, Run
-from rowcast.ports import Destination, Pace, Render, RetryQueue, Source
+from rowcast.ports import CallRecord, CallStore, Destination, Pace, Render, RetryQueue, Source
 
 if TYPE_CHECKING:
     from rowcast.stores.calls import S3Calls
@@ -186,6 +187,11 @@ class Services:
         return compile_message(definition, RunInfo(id=run.run, started_at=run.started_at))
 
     @property
+    def deployment(self) -> str:
+        """The deployment's name, which its parameters' prefix holds."""
+        return self._environment["ROWCAST_PARAMETER_PREFIX"].split("/")[1]
+
+    @property
     def engine_mb(self) -> int:
         return int(int(self._environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "2048")) * ENGINE_SHARE)
 
@@ -198,6 +204,28 @@ class Step:
         self.claim = uuid.uuid4().hex[:12]
         self.budget = LambdaBudget(context)
         self.jitter = random.Random()  # noqa: S311 - spreads load, keeps no secret
+        self.measured: list[Metric] = []
+
+    def measure(self, metrics: Iterable[Metric]) -> None:
+        """Metrics are written when the step has done its work, those of one name as one."""
+        self.measured += metrics
+
+    @property
+    def calls(self) -> CallStore:
+        """The store of call records, which measures what is put into it."""
+        return _MeasuredCalls(self)
+
+
+class _MeasuredCalls:
+    def __init__(self, step: Step) -> None:
+        self._step = step
+
+    def put(self, sync: str, run: str, chunk: str, claim: str, records: Sequence[CallRecord]) -> None:
+        self._step.services.calls.put(sync, run, chunk, claim, records)
+        self._step.measure(of_calls(records))
+
+    def calls(self, sync: str, run: str) -> Iterator[CallRecord]:
+        return self._step.services.calls.calls(sync, run)
 
 
 Handler = Callable[[dict[str, Any], Any], Any]
@@ -215,7 +243,8 @@ def step(work: Callable[[dict[str, Any], Step], Any]) -> Handler:
         log = _logger()
         started = time.monotonic()
         try:
-            answer = msgspec.to_builtins(work(event, Step(services(), context)))
+            this = Step(services(), context)
+            answer = msgspec.to_builtins(work(event, this))
         except RowcastError as error:
             log.error(str(error), extra={**ids, "error": type(error).__name__})
             raise
@@ -226,6 +255,8 @@ def step(work: Callable[[dict[str, Any], Step], Any]) -> Handler:
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         seconds = round(time.monotonic() - started, 3)
         log.info(work.__module__.rpartition(".")[2], extra={**ids, "seconds": seconds, "peak_mb": peak_mb})
+        if this.measured:
+            write_metrics(this.services.deployment, event["sync"], this.measured)
         return answer
 
     return handler
@@ -236,6 +267,17 @@ def _logger() -> Any:
     from aws_lambda_powertools import Logger
 
     return Logger(service="rowcast")
+
+
+def write_metrics(deployment: str, sync: str, metrics: Sequence[Metric]) -> None:
+    """As one line of CloudWatch's embedded metric format; Powertools' `service` is the deployment."""
+    from aws_lambda_powertools.metrics import EphemeralMetrics
+
+    line = EphemeralMetrics(namespace="Rowcast", service=deployment)
+    line.add_dimension("sync", sync)
+    for metric in metrics:
+        line.add_metric(metric.name, metric.unit, metric.value)
+    line.flush_metrics()
 
 
 @cache

@@ -43,6 +43,7 @@ class DynamoState:
             open_run=item.get("open_run", {}).get("S"),
             history=[entry["S"] for entry in item.get("history", {"L": []})["L"]],
             owed=int(item.get("owed", {"N": "0"})["N"]),
+            owed_since=item.get("owed_since", {"S": ""})["S"],
         )
 
     def run(self, sync: str, run: str) -> Run | None:
@@ -126,13 +127,14 @@ class DynamoState:
     def commit(self, head: Head, run: Run, token: int) -> None:
         moving = self._head_update(
             head.sync,
-            "SET generation = :next, history = :history, owed = :owed REMOVE open_run",
+            "SET generation = :next, history = :history, owed = :owed, owed_since = :since REMOVE open_run",
             "generation = :before AND #token = :token AND open_run = :run",
             {
                 ":next": number(head.generation),
                 ":before": number(head.generation - 1),
                 ":history": {"L": [text(manifest) for manifest in head.history]},
                 ":owed": number(head.owed),
+                ":since": text(head.owed_since),
                 ":token": number(token),
                 ":run": text(run.run),
             },
