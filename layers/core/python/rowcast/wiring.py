@@ -247,7 +247,7 @@ def step(work: Callable[[dict[str, Any], Step], Any]) -> Handler:
             answer = msgspec.to_builtins(work(event, this))
         except RowcastError as error:
             log.error(str(error), extra={**ids, "error": type(error).__name__})
-            raise
+            raise error from None  # what caused it may hold row values
         except Exception as error:
             place = _place(error)
             log.error(place, extra={**ids, "error": type(error).__name__})
