@@ -53,6 +53,15 @@ def test_other_rejections_slow_nobody() -> None:
     assert world.pace.reserve(1) == 0.0
 
 
+def test_a_right_is_taken_no_longer_than_a_window_ahead_so_that_no_more_dies_with_a_worker() -> None:
+    world = a_world(rows=60, count=10, seconds=60)
+    ahead: list[float] = []
+    reserve = world.pace.reserve
+    world.pace.reserve = lambda count, within=0.0: ahead.append(within) or reserve(count, within)  # type: ignore
+    assert world.run()["accepted"] == 60
+    assert max(ahead) == 60
+
+
 def test_a_worker_whose_turn_comes_after_its_end_waits_and_leaves_the_rest_to_the_next() -> None:
     world = a_world(rows=40, count=10, seconds=1000)
     times = spy(world)

@@ -6,6 +6,7 @@ have been sent: its changes are sent again with the same ids and bytes, and one 
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -215,13 +216,22 @@ class _Worker:
         return result
 
     def _turn(self, count: int) -> bool:
-        """Waits for the right to send; False when it comes too late for this worker, which then waits all its time,
-        so that it is not called again at once for nothing."""
-        most = max(0.0, self._time_for_waiting())
-        wait = self.needs.pace.reserve(count, most)
-        self.needs.clock.sleep(min(wait, most))
-        self.paused = self.paused or wait > most
-        return wait <= most
+        """Waits for the right to send. It is taken no longer than a window ahead, so that with a worker that dies no
+        more is lost. False when it comes too late for this worker, which then waits all its time, so that it is not
+        called again at once for nothing."""
+        rate = self.needs.definition.limits.rate
+        ahead = rate.seconds if rate is not None else math.inf
+        while True:
+            most = max(0.0, self._time_for_waiting())
+            wait = self.needs.pace.reserve(count, min(most, ahead))
+            if wait <= min(most, ahead):
+                self.needs.clock.sleep(wait)
+                return True
+            if wait > most:
+                self.paused = True
+                self.needs.clock.sleep(most)
+                return False
+            self.needs.clock.sleep(wait - ahead)
 
     def _slow(self, result: CallResult, attempt: int) -> None:
         """Slows all who share the pace when the destination asks for it, by name or by refusing."""

@@ -27,6 +27,9 @@ SPAN = SLOTS + 3
 """Slots that may not hold more than the rate together: with the three more, a call may reach its receiver up to four
 slots after its slot began, and still no window holds more than the rate. The price is one part in sixteen of the rate.
 """
+SPREAD = 16
+LEAST_BURST = 10
+"""A slot is given no more than this part of a window, or so many: the more calls go at once, the longer their way."""
 LATE = 3
 """Slots after a slot's start until which it may still be used by who took it; one is left for the way."""
 _ATTEMPTS = 100
@@ -185,7 +188,10 @@ def place(log: Log, first: int, count: int, limit: int) -> tuple[int, Log]:
     can share a span with are dropped.
     """
     log = {slot: taken for slot, taken in log.items() if slot >= first - SPAN}
+    most = max(LEAST_BURST, math.ceil(limit / SPREAD))
     slot = max([first, *log])
+    if slot in log and log[slot] + count > most:
+        slot += 1
     while (window := [s for s in log if s >= slot - SPAN]) and sum(log[s] for s in window) + count > limit:
         slot = min(window) + SPAN + 1
     start, rest = slot, count

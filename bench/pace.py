@@ -1,0 +1,273 @@
+"""Measures at the receiver how exactly a rate and a concurrency are kept: `python -m bench.pace`.
+
+Workers are processes that run fan out's own code over the clock of this machine: the EventBridge destination sends to a
+receiver of this script, and the pace is kept in the DynamoDB of the embedded AWS. Half-way one worker is killed. The
+receiver notes when each call arrived and how many it had open.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import boto3
+
+from project.times import rate as parse_rate
+from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Limits, Rate, Trigger, Triggers
+from rowcast.destinations import batch_size
+from rowcast.destinations.eventbridge import ENTRIES, EventBridge
+from rowcast.destinations.session import delivery_config
+from rowcast.fan_out import Sending, send_chunk
+from rowcast.message import RunInfo, compile_address, compile_message
+from rowcast.models import Change, Chunk, Run
+from rowcast.stores.clock import SystemClock
+from rowcast.stores.pace import pace
+from tests import fakes
+
+HANDLING_SECONDS = 0.03
+CHUNK = 200
+KEYS: dict[str, Any] = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "eu-west-1"}
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """PutEvents, and GET for what was seen: arrivals as [time, entries], and the most calls open at once."""
+
+    protocol_version = "HTTP/1.1"
+    arrivals: list[tuple[float, int]] = []  # noqa: RUF012
+    open_calls = 0
+    most_open = 0
+    lock = threading.Lock()
+
+    def do_POST(self) -> None:
+        arrived = time.time()
+        entries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["Entries"]
+        with Receiver.lock:
+            Receiver.arrivals.append((arrived, len(entries)))
+            Receiver.open_calls += 1
+            Receiver.most_open = max(Receiver.most_open, Receiver.open_calls)
+        time.sleep(HANDLING_SECONDS)
+        with Receiver.lock:
+            Receiver.open_calls -= 1
+        self._answer({"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in entries]})
+
+    def do_GET(self) -> None:
+        with Receiver.lock:
+            self._answer({"arrivals": Receiver.arrivals, "most_open": Receiver.most_open})
+
+    def _answer(self, value: Any) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing is logged."""
+
+
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+
+def receive(port: int) -> None:
+    _Server(("127.0.0.1", port), Receiver).serve_forever()
+
+
+def work(number: int, definition: Definition, table_endpoint: str, receiver: str, until: float) -> None:
+    """One worker: chunk after chunk until the time is over."""
+    address = compile_address(definition.triggers)
+    events: Any = boto3.client("events", endpoint_url=receiver, config=delivery_config(), **KEYS)
+    destination = EventBridge(
+        client=events,
+        triggers=definition.triggers,
+        address=address,
+        oversize=lambda message, _: message,
+        batch_size=batch_size(ENTRIES, definition.limits.rate),
+    )
+    table: Any = boto3.client("dynamodb", endpoint_url=table_endpoint, **KEYS)
+    clock = SystemClock()
+    run = Run(sync="bench", run="r1", generation=0, execution="e", definition="d", started_at=time.time())
+    count = 0
+    while time.time() < until:
+        count += 1
+        chunk = _chunk(f"{number}-{count}")
+        changes = fakes.FakeChangeStore()
+        changes.put_chunk(chunk)
+        sending = Sending(
+            definition=definition,
+            states=fakes.FakeStateStore(),
+            changes=changes,
+            calls=fakes.FakeCallStore(),
+            destination=destination,
+            render=compile_message(definition, RunInfo(run.run, run.started_at)),
+            pace=pace(definition, client=table, table="state", clock=clock),
+            clock=clock,
+            budget=fakes.FakeBudget(900.0),
+            claim=chunk.id,
+            jitter=random.Random(number),
+        )
+        send_chunk(run, 1, chunk.id, sending)
+
+
+def _chunk(name: str) -> Chunk:
+    changes = [
+        Change(operation="added", key=[n], key_hash=f"{n:032x}", id=f"{name}-{n}", after={"id": n, "text": "x" * 50})
+        for n in range(CHUNK)
+    ]
+    return Chunk(sync="bench", run="r1", id=name, changes=changes)
+
+
+def sync(rate: str, workers: int, calls: int) -> Definition:
+    limits = Limits(rate=parse_rate(rate), concurrency=workers * calls)
+    assert limits.workers == workers, "workers times calls must divide as fan out divides it"
+    return Definition(
+        sync="bench",
+        source=FilesSource(name="bench", prefix="bench/"),
+        query="SELECT 1",
+        primary_key=("id",),
+        destination=EventBridgeDestination(),
+        triggers=Triggers(added=Trigger(bus="bench", source="bench", detail_type="Row")),
+        limits=limits,
+    )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def embedded_aws() -> Iterator[str]:
+    port = free_port()
+    settings = {"GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "MINISTACK_HOST": "127.0.0.1"}
+    quiet = {"SFTP_ENABLED": "0", "IOT_MTLS_ENABLED": "0", "LOG_LEVEL": "ERROR", "PERSIST_STATE": "0"}
+    command = [sys.executable, "-c", "from ministack.app import main; main()"]
+    process = subprocess.Popen(command, env={**os.environ, **settings, **quiet}, stdout=subprocess.DEVNULL)
+    endpoint = f"http://127.0.0.1:{port}"
+    try:
+        await_url(f"{endpoint}/_ministack/health")
+        yield endpoint
+    finally:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def await_url(url: str) -> bytes:
+    for _ in range(200):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as reply:
+                return bytes(reply.read())
+        except OSError:
+            time.sleep(0.05)
+    raise TimeoutError(url)
+
+
+def judged(seen: dict[str, Any], definition: Definition) -> dict[str, Any]:
+    rate = definition.limits.rate
+    assert rate is not None
+    arrivals = sorted((at, count) for at, count in seen["arrivals"])
+    most, ended = fullest_window(arrivals, rate.seconds)
+    return {
+        "rate": f"{rate.count} per {rate.seconds} s",
+        "workers": definition.limits.workers,
+        "concurrency": definition.limits.concurrency,
+        "changes": sum(count for _, count in arrivals),
+        "seconds": round(arrivals[-1][0] - arrivals[0][0], 2),
+        "most_in_a_window": most,
+        "which_ended_at": round(ended, 2),
+        "used": round(used(arrivals, rate), 3),
+        "most_calls_open": seen["most_open"],
+    }
+
+
+def fullest_window(arrivals: list[tuple[float, int]], seconds: float) -> tuple[int, float]:
+    """How much it held, and when it ended, in seconds from the first arrival."""
+    most, ended, held, first = 0, 0.0, 0, 0
+    for at, count in arrivals:
+        held += count
+        while arrivals[first][0] <= at - seconds:
+            held -= arrivals[first][1]
+            first += 1
+        if held > most:
+            most, ended = held, at - arrivals[0][0]
+    return most, ended
+
+
+def used(arrivals: list[tuple[float, int]], rate: Rate) -> float:
+    """How much of the rate was used from the first burst to the beginning of the last: what comes then is cut off."""
+    gap = 0.25 * rate.seconds
+    starts = [n for n, (at, _) in enumerate(arrivals) if n == 0 or at - arrivals[n - 1][0] > gap]
+    last = starts[-1] if len(starts) > 1 else len(arrivals) - 1
+    return sum(count for _, count in arrivals[:last]) / rate.count / (arrivals[last][0] - arrivals[0][0]) * rate.seconds
+
+
+def measure(definition: Definition, seconds: float, kill: bool) -> dict[str, Any]:
+    context = multiprocessing.get_context("spawn")
+    port = free_port()
+    receiver = context.Process(target=receive, args=(port,), daemon=True)
+    receiver.start()
+    url = f"http://127.0.0.1:{port}"
+    with embedded_aws() as endpoint:
+        await_url(url)
+        table: Any = boto3.client("dynamodb", endpoint_url=endpoint, **KEYS)
+        table.create_table(
+            TableName="state",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        until = time.time() + seconds + 5.0  # five for the workers to start
+        numbers = range(definition.limits.workers)
+        workers = [context.Process(target=work, args=(n, definition, endpoint, url, until)) for n in numbers]
+        for worker in workers:
+            worker.start()
+        if kill:
+            time.sleep((until - time.time()) / 2)
+            os.kill(workers[0].pid or 0, signal.SIGKILL)
+        time.sleep(max(0.0, until - time.time()))
+        seen = json.loads(await_url(url))  # what came while there was work for all
+        for worker in workers:
+            worker.kill()
+            worker.join()
+        receiver.kill()
+        receiver.join()
+    return judged(seen, definition)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rate", default="200 per second")
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--calls", type=int, default=8, help="in flight for each worker")
+    parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--no-kill", action="store_true", help="kill no worker half-way")
+    given = parser.parse_args()
+    found = measure(sync(given.rate, given.workers, given.calls), given.seconds, not given.no_kill)
+    print(json.dumps(found))
+    limit = parse_rate(given.rate).count
+    kept = found["most_in_a_window"] <= limit and found["most_calls_open"] <= found["concurrency"]
+    sys.exit(0 if kept and found["used"] >= 0.9 else 1)
+
+
+if __name__ == "__main__":
+    main()
