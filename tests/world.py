@@ -26,10 +26,10 @@ from rowcast.definition import (
 )
 from rowcast.diff import Diffing, diff_run
 from rowcast.errors import RowcastError
-from rowcast.fail import fail_run
+from rowcast.fail import Failing, fail_run
 from rowcast.fan_out import FanningOut, fan_out_run
 from rowcast.models import Column, ColumnType, Run, to_json
-from rowcast.open import Closing, Opening, open_run
+from rowcast.open import Opening, open_run
 from rowcast.ports import Render, Source, SourceResult
 from rowcast.seal import Sealing, seal_run
 from rowcast.snapshot import Taking, snapshot_run
@@ -197,7 +197,9 @@ class World:
         return commit_run(self.sync, run, token, needs)
 
     def fail(self, scheduled_at: str, execution: str, error: RowcastError) -> dict[str, Any]:
-        needs = Closing(states=self.states, snapshots=self.snapshots, clock=self.clock)
+        needs = Failing(
+            states=self.states, snapshots=self.snapshots, clock=self.clock, changes=self.changes
+        )
         cause = to_json({"errorMessage": str(error), "errorType": type(error).__name__}).decode()
         return fail_run(self.sync, scheduled_at, execution, {"Error": type(error).__name__, "Cause": cause}, needs)
 

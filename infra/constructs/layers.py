@@ -62,7 +62,8 @@ class Layers(Construct):
         digest = digest_of(requirements, self._platform)
         wanted = Stack.of(self).bundling_required
         content = bundle(requirements, self._platform, digest) if wanted else requirements.parent
-        return self._layer(construct_id, lambda_.Code.from_asset(str(content), asset_hash=digest))
+        # An asset that was not bundled (as `cdk bootstrap` synthesizes) must not pass for the bundled one later.
+        return self._layer(construct_id, lambda_.Code.from_asset(str(content), asset_hash=digest if wanted else None))
 
     def _layer(self, construct_id: str, code: lambda_.Code) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(

@@ -106,7 +106,11 @@ class Permissions:
         ]
 
     def fail(self) -> list[Grant]:
-        return [*self._abandoned_runs(), self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE)]
+        return [
+            *self._abandoned_runs(),
+            self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE),
+            self._table(self._storage.changes, *QUERY),
+        ]
 
     def _abandoned_runs(self) -> list[Grant]:
         """Ending a run that sent nothing deletes what it stored."""

@@ -108,6 +108,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         f"{BUCKET}/work/*": DELETE,
         BUCKET: LIST,
         STATE: ITEM | CHECK | UPDATE,
+        CHANGES: {"dynamodb:Query"},
     },
 }
 

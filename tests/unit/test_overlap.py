@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rowcast.definition import Limits, Retry
-from rowcast.errors import LockLost
+from rowcast.errors import LockLost, RunFailed
 from rowcast.models import Change
 from rowcast.ports import Verdict
 from tests.world import World, sync_definition
@@ -99,6 +99,21 @@ def test_a_source_that_went_back_after_a_lost_send_is_put_right() -> None:
     world.source.put(id=1, v="v1")
     world.run()
     assert world.arrived() == {1: {"id": 1, "v": "v1"}}
+
+
+def test_a_run_that_fails_after_sending_accounts_for_what_is_not_known_yet() -> None:
+    world = world_of(*range(250))
+    seen: list[str] = []
+
+    def fail_at_the_second_chunk(state: str) -> None:
+        seen.append(state)
+        if seen.count("fan_out") == 2:
+            raise RunFailed("The worker failed.")
+
+    summary = world.run(on=fail_at_the_second_chunk)
+    assert (summary["status"], summary["accepted"], summary["rejected"], summary["in_doubt"]) == ("failed", 200, 0, 50)
+    assert world.run()["accepted"] == 0
+    assert [run.accepted for run in world.states.runs("orders", 2)] == [0, 250]
 
 
 def test_a_stale_holder_writes_nothing() -> None:

@@ -6,12 +6,19 @@ from typing import Any
 
 import msgspec
 
-from rowcast.models import from_json
+from rowcast.models import Run, from_json
 from rowcast.open import Closing, abandon, run_id
+from rowcast.ports import ChangeStore
 from rowcast.summary import summarize
 
 
-def fail_run(sync: str, scheduled_at: str, execution: str, error: dict[str, Any], needs: Closing) -> dict[str, Any]:
+class Failing(Closing, kw_only=True):
+    """What fail needs."""
+
+    changes: ChangeStore
+
+
+def fail_run(sync: str, scheduled_at: str, execution: str, error: dict[str, Any], needs: Failing) -> dict[str, Any]:
     """Answers the failed run's summary. A run that may have sent something stays open for the next start to finish."""
     reason = reason_of(error)
     head = needs.states.head(sync)
@@ -22,15 +29,33 @@ def fail_run(sync: str, scheduled_at: str, execution: str, error: dict[str, Any]
     if run is None:
         summary = nothing
     elif run.phase == "sealed":
-        failed = msgspec.structs.replace(
-            run, status="failed", reason=f"{reason} The next start finishes this run.", ended_at=needs.clock.now()
-        )
+        failed = _unfinished(run, f"{reason} The next start finishes this run.", needs)
         needs.states.save(failed, head.token)
         summary = summarize(failed)
     else:
         summary = summarize(abandon(run, head.token, "failed", reason, needs))
     needs.states.release_lock(sync, head.token)
     return summary
+
+
+def _unfinished(run: Run, reason: str, needs: Failing) -> Run:
+    """A sealed run as it stands: what no worker has recorded is in doubt until the next start finishes it (I9)."""
+    names = [
+        outcome.outcome
+        for state in needs.changes.states(run.sync, run.run)
+        for outcome in state.outcomes
+        if outcome is not None
+    ]
+    accepted, rejected = names.count("accepted"), names.count("rejected")
+    return msgspec.structs.replace(
+        run,
+        status="failed",
+        reason=reason,
+        ended_at=needs.clock.now(),
+        accepted=accepted,
+        rejected=rejected,
+        in_doubt=run.added + run.changed + run.removed - accepted - rejected,
+    )
 
 
 def reason_of(error: dict[str, Any]) -> str:
