@@ -22,5 +22,7 @@ def handler(event: dict[str, Any], step: Step) -> Committed:
         claim=step.claim,
     )
     committed = commit_run(event["sync"], event["run"], event["token"], needs)
-    step.measure(of_commit(committed.summary) if committed.done else ())
+    if committed.done:
+        step.measure(of_commit(committed.summary))
+        step.alert(committed.summary)
     return committed

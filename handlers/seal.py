@@ -18,5 +18,7 @@ def handler(event: dict[str, Any], step: Step) -> Sealed:
         clock=services.clock,
     )
     sealed = seal_run(event["sync"], event["run"], event["token"], needs)
-    step.measure(of_end(sealed.summary) if sealed.next == "held" else ())
+    if sealed.next == "held":
+        step.measure(of_end(sealed.summary))
+        step.alert(sealed.summary)
     return sealed

@@ -189,6 +189,27 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     allow_retyped: bool = False
 
 
+class Alerts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When people are told, and through which channels. A limit that is None is not watched; failed and held runs are.
+
+    `rejected_rows`, `rejected_share`: of a run's changes, those that were not accepted. `late_after`: no run completed
+    for so long. Times are seconds, `muted_until` since the epoch.
+    """
+
+    channels: tuple[str, ...] = ()
+    severity: Literal["critical", "error", "warning", "info"] = "error"
+    rejected_rows: int | None = None
+    rejected_share: float | None = None
+    slower_than: float | None = None
+    late_after: float | None = None
+    min_rows: int | None = None
+    max_rows: int | None = None
+    rows_change: float | None = None
+    unchanged_for: float | None = None
+    debt_older_than: float | None = None
+    muted_until: float | None = None
+
+
 class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that a run of one sync needs to know, apart from where it is deployed."""
 
@@ -204,6 +225,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     retry: Retry = Retry()
     limits: Limits = Limits()
     guard: Guard = Guard()
+    alerts: Alerts = Alerts()
 
     def message_of(self, operation: str) -> Message:
         """What is sent for such a change: its trigger's own message, or the sync's."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
+from rowcast.alerting import Alert, Book
 from rowcast.definition import Definition
 from rowcast.models import (
     Change,
@@ -191,6 +192,19 @@ class RetryQueue(Protocol):
 
     def quarantine(self, receipt: str) -> None:
         """Moves a message that `receive` gave to the quarantine queue."""
+
+
+class AlertStore(Protocol):
+    def book(self, sync: str) -> tuple[Book | None, int]:
+        """What is known of the sync's alerts, and the version under which it is kept; None and 0 at first."""
+
+    def keep(self, book: Book, version: int) -> bool:
+        """Replaces version `version`; False when another is kept by now."""
+
+
+class Announcer(Protocol):
+    def announce(self, alerts: Sequence[Alert]) -> None:
+        """Puts each on the deployment's bus. Raises when any was not taken; then all are to be put again."""
 
 
 class CallRecord(msgspec.Struct, kw_only=True):

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rowcast.definition import Definition, FilesSource
+from rowcast.definition import Alerts, Definition, FilesSource
 from rowcast.errors import RowcastError
 from rowcast.metrics import Metric, of_calls
 from rowcast.models import Deployment, Run
 from rowcast.ports import CallRecord, CallStore, Destination, Pace, Render, RetryQueue, Source
 
 if TYPE_CHECKING:
+    from rowcast.alert import Alerting
     from rowcast.stores.calls import S3Calls
     from rowcast.stores.changes import DynamoChanges
     from rowcast.stores.clock import SystemClock
@@ -186,6 +187,19 @@ class Services:
 
         return compile_message(definition, RunInfo(id=run.run, started_at=run.started_at))
 
+    @cached_property
+    def alerting(self) -> Alerting:
+        from rowcast.alert import Alerting
+        from rowcast.stores.alerts import DynamoAlerts, EventBridgeAnnouncer
+
+        bus = self._environment.get("ROWCAST_EVENT_BUS", "default")
+        return Alerting(
+            alerts=DynamoAlerts(client=self.dynamodb, table=self._environment["ROWCAST_STATE_TABLE"]),
+            announcer=EventBridgeAnnouncer(client=self.client("events"), bus=bus, deployment=self.deployment),
+            clock=self.clock,
+            deployment=self.deployment,
+        )
+
     @property
     def deployment(self) -> str:
         """The deployment's name, which its parameters' prefix holds."""
@@ -209,6 +223,36 @@ class Step:
     def measure(self, metrics: Iterable[Metric]) -> None:
         """Metrics are written when the step has done its work, those of one name as one."""
         self.measured += metrics
+
+    def alert(self, summary: dict[str, Any]) -> None:
+        """Tells people what the run's end changed. No run fails for want of an alert: the next look tells it."""
+        from rowcast.alert import alert_run
+
+        def tell() -> None:
+            run = self.services.states.run(summary["sync"], summary["run"])
+            pinned = self.services.definitions.pinned(run.sync, run.definition) if run is not None else None
+            alert_run(pinned.alerts if pinned is not None else Alerts(), summary, self.services.alerting)
+
+        self._attempt(summary["sync"], tell)
+
+    def watch(self, sync: str) -> bool:
+        """Whether the look at one sync worked; another sync's look does not depend on it."""
+        from rowcast.alert import alert_time
+
+        def look() -> None:
+            definitions = self.services.definitions
+            rules = definitions.deployed_definition(definitions.deployment(sync)).alerts
+            alert_time(rules, sync, self.services.alerting)
+
+        return self._attempt(sync, look)
+
+    def _attempt(self, sync: str, work: Callable[[], None]) -> bool:
+        try:
+            work()
+        except Exception as error:
+            _logger().error(f"No alert could be judged: {_place(error)}", extra={"sync": sync})
+            return False
+        return True
 
     @property
     def calls(self) -> CallStore:

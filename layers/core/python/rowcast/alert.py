@@ -1,0 +1,62 @@
+"""alert: judge a sync's alerts and tell what changed, whoever looks: the end of a run, or the watch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from rowcast.alerting import Book, judge_run, judge_time
+from rowcast.definition import Alerts
+from rowcast.ports import AlertStore, Announcer, Clock
+
+TRIES = 5
+
+
+class Alerting(msgspec.Struct, kw_only=True):
+    """What alerting needs. `deployment`: its name, which tells equal syncs of one account apart."""
+
+    alerts: AlertStore
+    announcer: Announcer
+    clock: Clock
+    deployment: str
+
+
+def alert_run(rules: Alerts, summary: dict[str, Any], needs: Alerting) -> None:
+    """Tells what a run's end changed."""
+    now = needs.clock.now()
+    _turn(summary["sync"], lambda book: judge_run(rules, book, summary, needs.deployment, now), needs)
+
+
+def alert_time(rules: Alerts, sync: str, needs: Alerting) -> None:
+    """Tells what the passing of time changed, and what an earlier look could not tell."""
+    now = needs.clock.now()
+    _turn(sync, lambda book: judge_time(rules, book, sync, needs.deployment, now), needs)
+
+
+def mute(sync: str, until: float, needs: Alerting) -> None:
+    """Nothing is told before `until`; what is still raised then is told then."""
+
+    def muted(book: Book | None) -> Book:
+        return msgspec.structs.replace(book or Book(sync=sync, seen_at=needs.clock.now()), muted_until=until)
+
+    _turn(sync, muted, needs)
+
+
+def _turn(sync: str, judge: Callable[[Book | None], Book], needs: Alerting) -> None:
+    """Keeps the messages before it sends them: who dies in between has not lost them, and the next look sends them.
+
+    A message is sent twice only by who dies, or loses a race, between sending it and noting that it was.
+    """
+    for _ in range(TRIES):
+        before, version = needs.alerts.book(sync)
+        after = judge(before)
+        if after != before:
+            if not needs.alerts.keep(after, version):
+                continue
+            version += 1
+        if after.outbox:
+            needs.announcer.announce(after.outbox)
+            needs.alerts.keep(msgspec.structs.replace(after, outbox=[]), version)
+        return

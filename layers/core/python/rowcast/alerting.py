@@ -1,0 +1,247 @@
+"""When people are told of a sync: one message for each change of an alert's status, recovery included.
+
+Pure: the book of a sync and what has happened give its next book, whose outbox holds the messages to send.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import msgspec
+
+from rowcast.definition import Alerts
+from rowcast.models import short_hash
+
+Kind = Literal["failed", "held", "rejected", "slow", "late", "rows", "rows_changed", "unchanged", "debts"]
+MOST_CHARACTERS = 500
+_COUNTS = ("rows", "added", "changed", "removed", "accepted", "rejected", "in_doubt", "owed_after")
+_COMMANDS = {"rejected": "rejects {sync}", "debts": "rejects {sync}"}
+_RECOVERED: dict[str, str] = {
+    "failed": "a run completed again",
+    "held": "a run completed again",
+    "rejected": "few enough rows are rejected again",
+    "slow": "runs are quick enough again",
+    "late": "a run completed again",
+    "rows": "the number of rows is in its range again",
+    "rows_changed": "the number of rows is steady again",
+    "unchanged": "rows change again",
+    "debts": "no row is owed for too long any more",
+}
+
+
+class Alert(msgspec.Struct, kw_only=True):
+    """One message. `id` is the same for every copy of it; `key` for all messages of one alert of one sync.
+
+    Holds counts and Rowcast's own words, never a row's value: reasons that a target gives stay where they are.
+    """
+
+    version: Literal["1"] = "1"
+    id: str
+    key: str
+    sync: str
+    alert: str
+    status: Literal["raised", "recovered"]
+    severity: str
+    channels: list[str]
+    since: str
+    at: str
+    run: str
+    title: str
+    what: str
+    counts: dict[str, int]
+    summary: str
+    command: str
+    text: str
+
+
+class Status(msgspec.Struct, kw_only=True):
+    """`told`: what people know; it lags behind `raised` while alerts are muted. `since`: of what `raised` says."""
+
+    raised: bool
+    since: float
+    what: str
+    told: bool = False
+
+
+class Book(msgspec.Struct, kw_only=True):
+    """What is known of a sync's alerts. `seen_at`: when it was first looked at; from then on a sync can be late."""
+
+    version: Literal[1] = 1
+    sync: str
+    seen_at: float
+    run: str = ""
+    succeeded_at: float | None = None
+    changed_at: float | None = None
+    rows: int | None = None
+    counts: dict[str, int] = {}
+    muted_until: float = 0.0
+    statuses: dict[str, Status] = {}
+    outbox: list[Alert] = []
+
+
+_Finding = tuple[bool, str]
+
+
+def judge_run(rules: Alerts, book: Book | None, summary: dict[str, Any], deployment: str, now: float) -> Book:
+    """After a run ended. One that a newer run has overtaken changes nothing."""
+    before = book or Book(sync=summary["sync"], seen_at=now)
+    if summary["run"] < before.run:
+        return before
+    counts = {name: summary[name] for name in _COUNTS if summary.get(name) is not None}
+    after = msgspec.structs.replace(before, run=summary["run"], counts=counts)
+    findings = {**_of_end(summary), **_of_counts(rules, summary), **_of_rows(rules, before, summary)}
+    if summary.get("status") == "completed":
+        after.succeeded_at = now
+        after.rows = summary["rows"]
+        if before.changed_at is None or any(summary[name] for name in ("added", "changed", "removed", "skipped")):
+            after.changed_at = now
+    return _told(rules, after, {**findings, **_of_time(rules, after, now)}, deployment, now)
+
+
+def judge_time(rules: Alerts, book: Book | None, sync: str, deployment: str, now: float) -> Book:
+    """As time goes by without a run: what is late, and what was muted till now."""
+    after = book or Book(sync=sync, seen_at=now)
+    return _told(rules, after, _of_time(rules, after, now), deployment, now)
+
+
+def _of_end(summary: dict[str, Any]) -> dict[str, _Finding]:
+    """A run that is held ends no failure, and one that fails releases none that is held: only completing does."""
+    match summary.get("status"):
+        case "completed":
+            return {"failed": (False, ""), "held": (False, "")}
+        case "failed" | "held" as status:
+            return {status: (True, str(summary.get("reason") or "no reason was recorded"))}
+    return {}
+
+
+def _of_counts(rules: Alerts, summary: dict[str, Any]) -> dict[str, _Finding]:
+    """Of a run that was committed: only then is it known what became of its changes."""
+    changes = sum(summary.get(name, 0) for name in ("added", "changed", "removed"))
+    settled = sum(summary.get(name, 0) for name in ("accepted", "rejected", "in_doubt"))
+    if summary.get("status") == "held" or summary.get("fan_out_seconds") is None or changes != settled:
+        return {}
+    refused = summary["rejected"] + summary["in_doubt"]
+    beyond = rules.rejected_rows is not None and refused >= max(1, rules.rejected_rows)
+    beyond |= rules.rejected_share is not None and refused > rules.rejected_share * changes
+    slow = rules.slower_than is not None and summary["seconds"] is not None and summary["seconds"] > rules.slower_than
+    return {
+        "rejected": (beyond, f"{refused} of {changes} changes were not accepted"),
+        "slow": (slow, f"the run took {_span(summary['seconds'] or 0)}, more than {_span(rules.slower_than or 0)}"),
+        "debts": _debts(rules, summary),
+    }
+
+
+def _debts(rules: Alerts, summary: dict[str, Any]) -> _Finding:
+    age = summary.get("oldest_debt_seconds")
+    old = rules.debt_older_than is not None and age is not None and age > rules.debt_older_than
+    return old, f"{summary.get('owed_after')} rows are owed, the oldest for {_span(age or 0)}"
+
+
+def _of_rows(rules: Alerts, before: Book, summary: dict[str, Any]) -> dict[str, _Finding]:
+    if summary.get("status") not in ("completed", "held"):
+        return {}
+    rows, last = summary["rows"], before.rows
+    outside = (rules.min_rows is not None and rows < rules.min_rows) or (
+        rules.max_rows is not None and rows > rules.max_rows
+    )
+    least, most = rules.min_rows or 0, "any number" if rules.max_rows is None else rules.max_rows
+    jumped = rules.rows_change is not None and last is not None and abs(rows - last) > rules.rows_change * last
+    return {
+        "rows": (outside, f"the model has {rows} rows, expected are {least} to {most}"),
+        "rows_changed": (jumped, f"the model has {rows} rows, and had {last} in the run before"),
+    }
+
+
+def _of_time(rules: Alerts, book: Book, now: float) -> dict[str, _Finding]:
+    done = book.succeeded_at if book.succeeded_at is not None else book.seen_at
+    late = rules.late_after is not None and now - done > rules.late_after
+    still = (
+        rules.unchanged_for is not None and book.changed_at is not None and now - book.changed_at > rules.unchanged_for
+    )
+    return {
+        "late": (late, f"no run completed since {_iso(done)}"),
+        "unchanged": (still, f"no row changed since {_iso(book.changed_at or now)}"),
+    }
+
+
+def _told(rules: Alerts, book: Book, findings: dict[str, _Finding], deployment: str, now: float) -> Book:
+    """The book with these findings, and in its outbox what people do not know yet."""
+    statuses = dict(book.statuses)
+    outbox = list(book.outbox)
+    for kind, (raised, what) in findings.items():
+        known = statuses.get(kind)
+        if known is None and not raised:
+            continue
+        if known is None or known.raised != raised:
+            told = known.told if known is not None else False
+            why = _short(what) if raised else _RECOVERED[kind]
+            statuses[kind] = Status(raised=raised, since=now, what=why, told=told)
+    muted = now < max(book.muted_until, rules.muted_until or 0.0)
+    for kind, status in statuses.items():
+        if status.told != status.raised and not muted:
+            outbox.append(_alert(kind, status, rules, book, deployment, now))
+            statuses[kind] = msgspec.structs.replace(status, told=status.raised)
+    return msgspec.structs.replace(book, statuses=statuses, outbox=outbox)
+
+
+def _alert(kind: str, status: Status, rules: Alerts, book: Book, deployment: str, now: float) -> Alert:
+    word: Literal["raised", "recovered"] = "raised" if status.raised else "recovered"
+    key = f"rowcast/{deployment}/{book.sync}/{kind}"
+    title = f"{book.sync}: {_title(kind)}" if status.raised else f"{book.sync}: recovered ({_title(kind)})"
+    command = "rowcast " + _COMMANDS.get(kind, "runs {sync}").format(sync=book.sync)
+    counted = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in book.counts.items())
+    summary = f"Last run {book.run or 'none'}: {counted or 'nothing was counted'}."
+    lines = (f"[{rules.severity}] {title}", _sentence(status.what), f"Since {_iso(status.since)}.", summary, command)
+    return Alert(
+        id=short_hash(key, word, repr(status.since)),
+        key=key,
+        sync=book.sync,
+        alert=kind,
+        status=word,
+        severity=rules.severity,
+        channels=list(rules.channels),
+        since=_iso(status.since),
+        at=_iso(now),
+        run=book.run,
+        title=title,
+        what=_sentence(status.what),
+        counts=book.counts,
+        summary=summary,
+        command=command,
+        text="\n".join(lines),
+    )
+
+
+def _title(kind: str) -> str:
+    return {
+        "failed": "a run failed",
+        "held": "a run is held",
+        "rejected": "rows were rejected",
+        "slow": "a run was slow",
+        "late": "no run completed in time",
+        "rows": "an unexpected number of rows",
+        "rows_changed": "the number of rows jumped",
+        "unchanged": "nothing changes any more",
+        "debts": "rows are owed for too long",
+    }[kind]
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= MOST_CHARACTERS else line[: MOST_CHARACTERS - 1] + "…"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _iso(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _span(seconds: float) -> str:
+    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f}".removesuffix(".0") + f" {unit}"
+    return f"{seconds:.0f} seconds"
