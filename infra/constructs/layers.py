@@ -63,7 +63,9 @@ class Layers(Construct):
         wanted = Stack.of(self).bundling_required
         content = bundle(requirements, self._platform, digest) if wanted else requirements.parent
         # An asset that was not bundled (as `cdk bootstrap` synthesizes) must not pass for the bundled one later.
-        return self._layer(construct_id, lambda_.Code.from_asset(str(content), asset_hash=digest if wanted else None))
+        return self._layer(
+            construct_id, lambda_.Code.from_asset(str(content), asset_hash=digest if wanted else f"unbundled-{digest}")
+        )
 
     def _layer(self, construct_id: str, code: lambda_.Code) -> lambda_.LayerVersion:
         return lambda_.LayerVersion(
