@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rowcast.errors import SourceFailed
@@ -39,6 +40,9 @@ _NANOSECONDS: dict[str, tuple[str, ColumnType]] = {
 }
 _MAP_KEYS = {"boolean", "integer", "decimal", "text", "date", "uuid"}
 _CAST_TO_WRITE = {"INTERVAL": "{}::VARCHAR", "GEOMETRY": "ST_AsText({})", "VARIANT": "{}::JSON"}
+_REFUSAL = re.compile(
+    r'Invalid Input Error: (Column ".*(?:parts of a microsecond|has no exact form here).*)', re.DOTALL
+)
 
 
 class _InexactError(Exception):
@@ -78,6 +82,12 @@ def normalize(duckdb_types: Sequence[tuple[str, str]]) -> tuple[list[str], tuple
         expressions.append(f"{expression} AS {quote(name)}")
         columns.append(Column(name, logical))
     return expressions, tuple(columns)
+
+
+def refusal_in(text: str) -> str:
+    """What a refused value made the engine say, in our own words; empty for any other error, which may quote values."""
+    match = _REFUSAL.match(text)
+    return match[1] if match else ""
 
 
 def _refusal(name: str, type_text: str) -> str:

@@ -22,9 +22,11 @@ def key_columns(definition: Definition, columns: Sequence[Column]) -> list[Colum
     by_name = {column.name: column for column in columns}
     missing = [name for name in definition.primary_key if name not in by_name]
     if missing:
+        # A broken CSV file has values where its names should be.
+        there = f"; its columns are {', '.join(by_name)}" if all(name.isidentifier() for name in by_name) else ""
         raise SourceFailed(
-            f"The primary key of {definition.sync} names {', '.join(missing)}, which the query's result does not have; "
-            f"its columns are {', '.join(by_name)}. Correct `model.primary_key` or select the column."
+            f"The primary key of {definition.sync} names {', '.join(missing)}, which the query's result does not have"
+            f"{there}. Correct `model.primary_key` or select the column."
         )
     return [by_name[name] for name in definition.primary_key]
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rowcast.arrival import normalize
+from rowcast.arrival import normalize, refusal_in
 from rowcast.errors import SourceFailed
 from rowcast.ports import SourceResult
 from rowcast.sources.files_sql import Reference, reader, references, rewritten, stem, with_arguments
@@ -228,9 +228,8 @@ def _failure(error: Exception, objects: Sequence[_Object]) -> SourceFailed:
         return SourceFailed(f"DuckDB refused the query: {text.splitlines()[0]} The files are: {_names(objects)}.")
     if isinstance(error, duckdb.BinderException | duckdb.ParserException | duckdb.PermissionException):
         return SourceFailed(f"DuckDB refused the query: {text.splitlines()[0]}")
-    ours = text.find('Column "')
-    if ours >= 0 and re.search("parts of a microsecond|has no exact form here", text):
-        return SourceFailed(text[ours:])
+    if ours := refusal_in(text):
+        return SourceFailed(ours)
     line = re.search(r"CSV Error on Line: (\d+)", text)
     where = f" A CSV file cannot be read at line {line[1]}." if line else ""
     return SourceFailed(f"The query failed over its files ({type(error).__name__}).{where}")

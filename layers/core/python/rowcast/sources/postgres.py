@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rowcast.arrival import check_names
+from rowcast.arrival import check_names, refusal_in
 from rowcast.definition import PostgresSource as Definition
 from rowcast.errors import SourceFailed
 from rowcast.ports import SourceResult
@@ -172,9 +172,8 @@ def _reading_failed(error: Exception) -> SourceFailed:
     text = str(error)
     if _STREAM in text:
         return postgres_errors.stream_failed(text.split("failed: ", 1)[-1])
-    ours = text.find('Column "')
-    if ours >= 0 and "has no exact form here" in text:
-        return SourceFailed(text[ours:])
+    if ours := refusal_in(text):
+        return SourceFailed(ours)
     return SourceFailed(f"The result could not be stored ({type(error).__name__}).")
 
 
