@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-from aws_cdk import Duration, Stack, Stage
+from aws_cdk import Aws, CfnOutput, Duration, Fn, Stack, Stage
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import aws_sqs as sqs
@@ -53,7 +53,7 @@ class SyncResources(Construct):
         self._parameter(
             sync,
             name,
-            asset=self._asset(definition, functions.open),
+            asset=self._asset(definition, functions.open, functions.watch),
             delivery_role=role.role,
             snapshot=self.snapshot,
             fan_out=fan_out,
@@ -82,7 +82,7 @@ class SyncResources(Construct):
             queue.add_to_resource_policy(statement)
         return queue
 
-    def _asset(self, definition: definitions.Definition, reader: Handler) -> s3_assets.Asset:
+    def _asset(self, definition: definitions.Definition, *readers: Handler) -> s3_assets.Asset:
         stage = Stage.of(self)
         assert stage is not None, "a construct of an app is in a stage"
         file = Path(stage.outdir) / "definitions" / f"{definition.sync}.json"
@@ -90,7 +90,8 @@ class SyncResources(Construct):
         file.write_bytes(definitions.encode(definition))
         asset = s3_assets.Asset(self, "Definition", path=str(file))
         assets = asset.bucket.arn_for_objects("*.json")
-        give(reader.role, [Grant(("s3:GetObject",), (assets,), why="A definition's key changes with its content.")])
+        for reader in readers:
+            give(reader.role, [Grant(("s3:GetObject",), (assets,), why="A definition's key changes with its content.")])
         return asset
 
     def _parameter(
@@ -103,6 +104,7 @@ class SyncResources(Construct):
         snapshot: Handler,
         fan_out: Handler,
     ) -> None:
+        external_id = _external_id(sync)
         deployment = Deployment(
             definition_bucket=asset.s3_bucket_name,
             definition_key=asset.s3_object_key,
@@ -110,11 +112,38 @@ class SyncResources(Construct):
             retry_queue_url=self.retry_queue.queue_url,
             snapshot_function=snapshot.function.function_arn,
             fan_out_function=fan_out.function.function_arn,
+            external_id=external_id,
         )
         ssm.StringParameter(
             self,
             "Parameter",
             parameter_name=f"/{name}/syncs/{sync.name}",
             description=f"Where the sync {sync.name} is deployed",
-            string_value=Stack.of(self).to_json_string(msgspec.structs.asdict(deployment)),
+            string_value=Stack.of(self).to_json_string(
+                {name: value for name, value in msgspec.structs.asdict(deployment).items() if value is not None}
+            ),
         )
+        if external_id is not None:
+            account = sync.definition.destination.account
+            assert account is not None, "an external id is made for a role of another account"
+            CfnOutput(
+                self,
+                "ExternalId",
+                value=external_id,
+                description=f"What the trust policy of {account.role_arn} must ask for as sts:ExternalId",
+            )
+            CfnOutput(
+                self,
+                "DeliveryRoleArn",
+                value=delivery_role.role_arn,
+                description=f"Whom the trust policy of {account.role_arn} must name as principal",
+            )
+
+
+def _external_id(sync: Sync) -> str | None:
+    """For a role of another account that is given no id: the sync's own, which nobody else can guess, since
+    CloudFormation makes the last part of a stack's ARN at random. It stays the same as long as the stack."""
+    account = sync.definition.destination.account
+    if account is None or account.role_arn is None or account.external_id is not None:
+        return None
+    return f"rowcast-{sync.name}-{Fn.select(2, Fn.split('/', Aws.STACK_ID))}"

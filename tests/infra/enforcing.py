@@ -63,10 +63,22 @@ class Aws:
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
 
-    def client(self, service: str) -> Any:
-        return boto3.Session(region_name=REGION).client(  # type: ignore[call-overload]
-            service, endpoint_url=self._endpoint, aws_access_key_id="test", aws_secret_access_key="test"
+    def client(self, service: str, *, account: str = "test", region: str = REGION) -> Any:
+        """`account`: another one than the deployment's, by its 12 digits."""
+        return boto3.Session(region_name=region).client(  # type: ignore[call-overload]
+            service, endpoint_url=self._endpoint, aws_access_key_id=account, aws_secret_access_key="test"
         )
+
+    def partner_role(self, name: str, *, account: str, trusted: str, external_id: str, allowed: list[str]) -> None:
+        """A role of another account that asks for an external id, and may do this to everything there."""
+        iam = self.client("iam", account=account)
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=_trust(trusted, external_id))
+        may = {"Effect": "Allow", "Action": allowed, "Resource": "*"}
+        iam.put_role_policy(RoleName=name, PolicyName="targets", PolicyDocument=_policy(may))
+
+    def trust(self, name: str, *, account: str, trusted: str, external_id: str) -> None:
+        iam = self.client("iam", account=account)
+        iam.update_assume_role_policy(RoleName=name, PolicyDocument=_trust(trusted, external_id))
 
     def wait(self) -> None:
         for _ in range(150):
@@ -167,6 +179,15 @@ def _describe_buses_as_rules(statements: list[dict[str, Any]]) -> None:
     if any("events:DescribeEventBus" in listed(one["Action"]) for one in statements):
         rules = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/*"
         statements.append({"Effect": "Allow", "Action": "events:DescribeEventBus", "Resource": rules})
+
+
+def _trust(principal: str, external_id: str) -> str:
+    asked = {"StringEquals": {"sts:ExternalId": external_id}}
+    return _policy({"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole", "Condition": asked})
+
+
+def _policy(statement: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def _content(source: Path, packaging: str) -> bytes:

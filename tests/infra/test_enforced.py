@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,13 +11,15 @@ import msgspec
 import pytest
 
 from project.model import Sync
-from rowcast.definition import EventBridgeDestination, LambdaDestination, Limits, Rate, Retry
+from rowcast.definition import Account, EventBridgeDestination, LambdaDestination, Limits, Rate, Retry
 from tests.infra.conftest import synth
 from tests.infra.enforcing import Aws, emulator
 from tests.infra.projects import SHOP, buses, project, sync
 
 pytestmark = pytest.mark.emulator
 
+PARTNER_ACCOUNT, PARTNER_REGION = "222233334444", "eu-central-1"
+PARTNER = f"arn:aws:iam::{PARTNER_ACCOUNT}:role/partner"
 ACCEPTS = "def handler(event, context):\n    return {}\n"
 REJECTS = (
     "def handler(event, context):\n"
@@ -38,6 +41,11 @@ class Deployed:
     def no_files(self) -> None:
         self.aws.client("s3").delete_object(Bucket=self._outputs["Bucket"], Key="sources/shop/orders.csv")
 
+    def output(self, name: str) -> str:
+        """The only output whose name holds this one."""
+        (value,) = (value for key, value in self._outputs.items() if name in key)
+        return value
+
     def run(self, name: str) -> dict[str, Any]:
         self._minute += 1
         return self.aws.run(self._outputs["StateMachine"], name, f"2026-01-01T00:{self._minute:02}:00Z")
@@ -50,7 +58,15 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         limits=Limits(rate=Rate(count=1000, seconds=1)),
     )
     calls = _with(sync("calls", SHOP, LambdaDestination(function="target", batch_size=10)), retry=Retry(immediate=0))
-    shop = dataclasses.replace(project(), syncs={one.name: one for one in (events, calls)})
+    partner = _with(
+        sync(
+            "partner",
+            SHOP,
+            EventBridgeDestination(region=PARTNER_REGION, account=Account(role_arn=PARTNER)),
+            buses(added="orders", changed="orders"),
+        )
+    )
+    shop = dataclasses.replace(project(), syncs={one.name: one for one in (events, calls, partner)})
     folder = tmp_path_factory.mktemp("enforced")
     with emulator(folder) as aws:
         outputs = aws.deploy(synth(folder / "cdk.out", platform="host", of=shop))
@@ -96,6 +112,23 @@ def test_a_run_whose_source_fails_is_recorded_and_the_next_one_works(deployed: D
     assert "no files" in failed["reason"]
     deployed.rows((1, "b"), (2, "b"))
     assert _counts(deployed.run("calls")) == ("completed", "", 2, 0, 0)
+
+
+def test_a_partners_account_is_entered_only_with_the_external_id_that_was_made_for_the_sync(
+    deployed: Deployed,
+) -> None:
+    external_id = deployed.output("ExternalId")
+    assert re.fullmatch(r"rowcast-partner-[0-9a-f-]{36}", external_id)
+    partner = {"account": PARTNER_ACCOUNT, "trusted": deployed.output("DeliveryRole")}
+    allowed = ["events:PutEvents", "events:DescribeEventBus"]
+    deployed.aws.client("events", account=PARTNER_ACCOUNT, region=PARTNER_REGION).create_event_bus(Name="orders")
+    deployed.rows((1, "a"), (2, "b"))
+    deployed.aws.partner_role("partner", **partner, external_id="another", allowed=allowed)
+    refused = deployed.run("partner")
+    assert refused["status"] == "failed"
+    assert f"The role {PARTNER} cannot be assumed" in refused["reason"]
+    deployed.aws.trust("partner", **partner, external_id=external_id)
+    assert _counts(deployed.run("partner")) == ("completed", "", 2, 0, 0)
 
 
 def _counts(summary: dict[str, Any]) -> tuple[str, str, int, int, int]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from rowcast import definition
+from rowcast.definition import Account, EventBridgeDestination
 from rowcast.models import Deployment
 from tests.infra.conftest import synth
 from tests.infra.projects import SHOP, buses, project, sync
@@ -22,6 +23,7 @@ HOLDS_DATA = {
         "RowcastStorageDebts093598BF",
     },
 }
+STACK_UUID = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
 POLICY_LIMIT, RESOURCE_LIMIT = 10_240, 500
 
 
@@ -119,6 +121,22 @@ def test_a_sync_s_parameter_says_where_it_is_deployed(template: Template) -> Non
     assert deployment.fan_out_function == "<FunctionsInvokeFunction.Arn>"
     assert deployment.delivery_role_arn == "<SyncwelcomeDeliveryRole.Arn>"
     assert deployment.retry_queue_url == "<SyncwelcomeRetryQueue>"
+
+
+def test_a_role_without_an_external_id_gets_one_of_the_sync_and_the_stack(tmp_path: Path) -> None:
+    account = Account(role_arn="arn:aws:iam::222233334444:role/partner")
+    one = sync("partner", SHOP, EventBridgeDestination(account=account), buses(added="orders"))
+    made = synth(tmp_path, of=dataclasses.replace(project(), syncs={one.name: one}))
+    (value,) = made.of_type("AWS::SSM::Parameter").values()
+    (output,) = (each for name, each in made.body["Outputs"].items() if "ExternalId" in name)
+    assert output["Value"] == {"Fn::Join": ["", ["rowcast-partner-", STACK_UUID]]}
+    assert STACK_UUID in value["Properties"]["Value"]["Fn::Join"][1]
+
+
+def test_an_external_id_that_is_given_is_the_only_one(template: Template) -> None:
+    assert not [name for name in template.body["Outputs"] if "ExternalId" in name]
+    parameter = template.named("AWS::SSM::Parameter", "Syncpartnerorders")
+    assert msgspec.json.decode(flat(parameter["Properties"]["Value"]), type=Deployment).external_id is None
 
 
 def test_the_definition_asset_is_the_sync_s_definition(template: Template) -> None:

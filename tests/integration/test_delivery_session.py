@@ -175,3 +175,16 @@ def test_batches_stay_within_the_syncs_rate(sts: Sts) -> None:
     limited = replace(definition(), limits=Limits(rate=Rate(count=4, seconds=60)))
     batches, _ = built(limited).batches([a_message(n) for n in range(9)])
     assert [len(batch) for batch in batches] == [4, 4, 1]
+
+
+@pytest.mark.parametrize(("users", "sent"), [(None, "the stack's"), ("the user's", "the user's")])
+def test_a_role_is_entered_with_the_users_external_id_or_else_the_stacks(
+    sts: Sts, users: str | None, sent: str
+) -> None:
+    sts.denied.add(OTHER)
+    account = Account(role_arn=OTHER, external_id=users)
+    made = replace(definition(f"to-{sent}"), destination=EventBridgeDestination(account=account))
+    where = replace(deployment("b", "k"), external_id="the stack's")
+    with pytest.raises(DestinationRefused, match=OTHER):
+        destination(made, where, secrets=Secrets(), address=compile_address, oversize=refuse_oversize).check()
+    assert [asked.get("ExternalId") for _, asked in sts.asked] == [None, sent]

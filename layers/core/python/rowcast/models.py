@@ -319,7 +319,10 @@ class Head(msgspec.Struct, kw_only=True):
 
 
 class Deployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """Where a sync is deployed: its SSM parameter's value. `definition_*`: the S3 object that holds its Definition."""
+    """Where a sync is deployed: its SSM parameter's value. `definition_*`: the S3 object that holds its Definition.
+
+    `external_id`: what a role of another account is assumed with, where the definition says nothing else.
+    """
 
     definition_bucket: str
     definition_key: str
@@ -327,6 +330,7 @@ class Deployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     retry_queue_url: str
     snapshot_function: str
     fan_out_function: str
+    external_id: str | None = None
 
 
 class Notice(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

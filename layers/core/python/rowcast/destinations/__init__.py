@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
+import msgspec
+
 from rowcast.definition import Account, Definition, EventBridgeDestination, LambdaDestination, Rate, SecretRef, Triggers
 from rowcast.models import Deployment
 from rowcast.ports import Address, Destination, Oversize
@@ -33,7 +35,13 @@ def destination(
     connections = min(definition.limits.concurrency, _MAX_CONNECTIONS)
     service = "events" if isinstance(target, EventBridgeDestination) else "lambda"
     client = _client(
-        service, definition.sync, deployment.delivery_role_arn, target.account, _region(target), connections, secrets
+        service,
+        definition.sync,
+        deployment.delivery_role_arn,
+        _account(target.account, deployment),
+        _region(target),
+        connections,
+        secrets,
     )
     if isinstance(target, EventBridgeDestination):
         from rowcast.destinations.eventbridge import ENTRIES, EventBridge
@@ -82,6 +90,13 @@ def _client(
         sync=sync, delivery_role_arn=role_arn, account=account, region=region, secret_fields=secrets.fields
     )
     return session.client(service, config=delivery_config(connections=connections))
+
+
+def _account(account: Account | None, deployment: Deployment) -> Account | None:
+    """A role is always assumed with an external id: the user's, or the one that the deployment made for this sync."""
+    if account is None or account.role_arn is None or account.external_id is not None:
+        return account
+    return msgspec.structs.replace(account, external_id=deployment.external_id)
 
 
 def _region(target: EventBridgeDestination | LambdaDestination) -> str | None:
