@@ -6,7 +6,7 @@ from __future__ import annotations
 import io
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -16,12 +16,33 @@ import msgspec
 from handlers import commit, diff, fail, publish, seal, snapshot
 from handlers import open as open_
 from rowcast import wiring
+from rowcast.alert import Alerting
+from rowcast.alerting import Alert, Book
 from rowcast.definition import Definition
 from rowcast.errors import RowcastError
 from rowcast.models import from_json, to_json
 from rowcast.ports import Source
 from tests import fakes
 from tests.world import World
+
+
+class KeptAlerts:
+    """The alerts of all syncs; `announced` holds what people were told."""
+
+    def __init__(self) -> None:
+        self.books: dict[str, tuple[Book, int]] = {}
+        self.announced: list[Alert] = []
+
+    def book(self, sync: str) -> tuple[Book | None, int]:
+        return self.books.get(sync, (None, 0))
+
+    def keep(self, book: Book, version: int) -> bool:
+        self.books[book.sync] = (book, version + 1)
+        return True
+
+    def announce(self, alerts: Sequence[Alert]) -> None:
+        self.announced += alerts
+
 
 CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
 
@@ -32,6 +53,7 @@ class HandledWorld(World):
     def __init__(self, monkeypatch: Any, definition: Definition | None = None) -> None:
         super().__init__(definition)
         self.kept: list[str] = []
+        self.alerts = KeptAlerts()
         self.log = io.StringIO()
         self.source_of: Callable[[Path], Source] = lambda scratch: self.source
         monkeypatch.setattr(wiring, "services", lambda: self._services())
@@ -39,8 +61,9 @@ class HandledWorld(World):
 
     @property
     def outside(self) -> str:
-        """Everything that left the handlers so far: inputs, answers, errors with their tracebacks, log lines."""
-        return "\n".join([*self.kept, self.log.getvalue()])
+        """Everything that left the handlers: inputs, answers, errors with their tracebacks, log lines, alerts."""
+        alerts = msgspec.json.encode(self.alerts.announced).decode()
+        return "\n".join([*self.kept, self.log.getvalue(), alerts])
 
     def source_in(self, scratch: Path) -> Source:
         return self.source_of(scratch)
@@ -61,6 +84,7 @@ class HandledWorld(World):
             pace=lambda definition: fakes.FakePace(self.clock),
             engine_mb=500,
             deployment="shop",
+            alerting=Alerting(alerts=self.alerts, announcer=self.alerts, clock=self.clock, deployment="shop"),
         )
 
     STORES = ("states", "snapshots", "definitions", "changes", "debts", "calls", "executions", "clock")
