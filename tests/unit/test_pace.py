@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 from rowcast.definition import Limits, Rate, Retry
 from rowcast.ports import Verdict
 from tests import fakes
@@ -68,3 +71,30 @@ def test_a_worker_whose_turn_comes_after_its_end_waits_and_leaves_the_rest_to_th
     assert world.run()["accepted"] == 40
     assert [round((time - times[0]) / 1000) for time in times] == [0, 1, 2, 3]
     assert world.claims <= 12, "a worker that cannot send waits instead of being called again at once"
+
+
+def test_workers_times_their_calls_is_the_concurrency_exactly() -> None:
+    for concurrency in range(1, 1001):
+        limits = Limits(concurrency=concurrency)
+        assert limits.workers * limits.calls_per_worker == concurrency
+
+
+def test_a_worker_has_no_more_calls_open_than_its_share() -> None:
+    world = World(sync_definition(limits=Limits(concurrency=4)))
+    world.target.batch_size = 1
+    lock, open_calls, most = threading.Lock(), 0, 0
+
+    def wait(sent: fakes.Sent) -> None:
+        nonlocal open_calls, most
+        with lock:
+            open_calls += 1
+            most = max(most, open_calls)
+        time.sleep(0.02)
+        with lock:
+            open_calls -= 1
+
+    world.target.before_answer = wait
+    for number in range(20):
+        world.source.put(id=number, v="a")
+    assert world.run()["accepted"] == 20
+    assert most == 4
