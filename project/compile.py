@@ -102,6 +102,7 @@ def sync(root: Path, document: Document, sources: dict[str, Source], main: dict[
         destination=_destination(root, document),
         triggers=Triggers(**{name: _trigger(item) for name, item in value["triggers"].items()}),
         message=_message(value.get("message")),
+        mask=tuple(value.get("mask", ())),
         initial_sync=value.get("initial_sync", "skip"),
         retry=_retry(merged["retry"]),
         limits=_limits(defaults.get("limits") or {}, value.get("limits", {}), main.get("pools") or {}),

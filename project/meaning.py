@@ -69,6 +69,7 @@ def check_sync(document: Document, names: Known) -> None:
     _check_query(document, names)
     _check_function(document, names)
     _check_messages(document)
+    _check_mask(document)
     triggers = document.get(dict, "triggers")
     if triggers and all(item in (False, "off", "no") for item in triggers.values()):
         document.report(
@@ -251,6 +252,19 @@ def _check_messages(document: Document) -> None:
                 check_text(text)
             except TemplateError as error:
                 _report_template(document, where, error, f"no {name.replace('_', ' ')} can be made")
+
+
+def _check_mask(document: Document) -> None:
+    key = document.get(str, "model", "primary_key")
+    keys = [key] if key is not None else document.get(list, "model", "primary_key") or []
+    for index in range(len(document.get(list, "mask") or ())):
+        name = document.get(str, "mask", index)
+        if name is not None and name in keys:
+            document.report(
+                ("mask", index),
+                f"{name} belongs to the primary key, by which rows are found and told apart",
+                expected="columns outside the primary key",
+            )
 
 
 def _check_message(document: Document, at: Where) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from project.schema.parts import ACCOUNT, ALERTS, GUARD, LIMITS, POOLS, RETRY, SCHEDULE
 from project.schema.sources import ALERT, SECRET, SOURCE
 from project.schema.syncs import DESTINATION, MESSAGE, MODEL, event, invocation, triggers
-from project.schema.words import NAME, NAMED, REGION, Schema, fields, ref, text
+from project.schema.words import NAME, NAMED, REGION, Schema, fields, names, ref, text
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -115,6 +115,7 @@ SYNC = _root(
         "destination": DESTINATION,
         "triggers": {"description": "The kinds of change that are sent."},
         "message": ref("message"),
+        "mask": names("columns of which no value appears but in the message itself"),
         "initial_sync": {
             "enum": ["skip", "backfill"],
             "default": "skip",

@@ -161,3 +161,10 @@ def test_a_word_that_is_no_schedule_is_told_with_the_forms(folder: Folder) -> No
 
 def test_the_schedule_of_the_defaults_is_judged_too(folder: Folder) -> None:
     assert folder.in_main("defaults.schedule", {"cron": "x"}).path == "defaults.schedule.cron"
+
+
+def test_a_column_of_the_key_cannot_be_masked(folder: Folder) -> None:
+    key = TO_EVENTBRIDGE["model"]["primary_key"]
+    problem = folder.in_sync("mask", ["email", key])
+    assert problem.path.startswith("mask")
+    assert key in problem.message

@@ -211,7 +211,10 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that a run of one sync needs to know, apart from where it is deployed."""
+    """Everything that a run of one sync needs to know, apart from where it is deployed.
+
+    `mask`: columns of which no value appears but in the message itself; none is of the primary key.
+    """
 
     version: Literal[1] = 1
     sync: str
@@ -221,6 +224,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     destination: Destination
     triggers: Triggers
     message: Message = Message()
+    mask: tuple[str, ...] = ()
     initial_sync: Literal["skip", "backfill"] = "skip"
     retry: Retry = Retry()
     limits: Limits = Limits()

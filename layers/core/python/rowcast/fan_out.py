@@ -16,6 +16,7 @@ import msgspec
 from rowcast.definition import Definition
 from rowcast.errors import DestinationRefused, MessageInvalid
 from rowcast.lock import held
+from rowcast.masking import masked_result
 from rowcast.models import Change, Chunk, ChunkState, Deployment, Outcome, OutcomeName, Run, short_hash
 from rowcast.owing import owed_since
 from rowcast.ports import (
@@ -39,6 +40,8 @@ PAUSE_SECONDS = 20.0
 SAME_REASON_FLOOR = 100
 MAX_BACKOFF_SECONDS = 30.0
 MAX_SLOW_SECONDS = 900.0
+OVERSLEPT = 0.05
+"""The part of a window by which a call may come later than its time."""
 
 
 class FanningOut(msgspec.Struct, kw_only=True):
@@ -207,7 +210,8 @@ class _Worker:
         for message in batch:
             self.attempts[self.position[message.change.id]] += 1
         try:
-            result = self.needs.destination.send(batch, f"{self.run.run}-{call}", attempt)
+            answered = self.needs.destination.send(batch, f"{self.run.run}-{call}", attempt)
+            result = masked_result(answered, batch, self.needs.definition.mask, self.needs.render)
         except DestinationRefused as error:
             self.stopped = self.stopped or str(error)
             result = CallResult(verdicts=[], request=None, reply=None, error=str(error))
@@ -217,7 +221,7 @@ class _Worker:
 
     def _turn(self, count: int) -> bool:
         """Waits for the right to send. It is taken no longer than a window ahead, so that with a worker that dies no
-        more is lost. False when it comes too late for this worker, which then waits all its time, so that it is not
+        more is lost; one that was overslept is given up. False when it comes too late for this worker, which then waits all its time, so that it is not
         called again at once for nothing."""
         rate = self.needs.definition.limits.rate
         ahead = rate.seconds if rate is not None else math.inf
@@ -225,8 +229,11 @@ class _Worker:
             most = max(0.0, self._time_for_waiting())
             wait = self.needs.pace.reserve(count, min(most, ahead))
             if wait <= min(most, ahead):
+                due = self.needs.clock.now() + wait
                 self.needs.clock.sleep(wait)
-                return True
+                if self.needs.clock.now() - due <= OVERSLEPT * ahead:
+                    return True
+                continue
             if wait > most:
                 self.paused = True
                 self.needs.clock.sleep(most)
