@@ -7,11 +7,13 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.constructs.alarms import Alarms
+from infra.constructs.channels import Channels
 from infra.constructs.functions import Functions
 from infra.constructs.layers import Layers, Platform
 from infra.constructs.schedules import Schedules
 from infra.constructs.storage import Storage
 from infra.constructs.sync import SyncResources
+from infra.constructs.watch import Watch
 from infra.constructs.workflow import Workflow
 from project.model import Project
 
@@ -46,6 +48,7 @@ class Rowcast(Construct):
             name=self.name,
             storage=self.storage,
             layers=Layers(self, "Layers", platform=platform),
+            event_bus=event_bus,
             log_retention=log_retention,
         )
         self.workflow = Workflow(
@@ -59,6 +62,16 @@ class Rowcast(Construct):
         self.alarms = Alarms(self, "Alarms")
         self.alarms.on_failed_runs(self.workflow.state_machine)
         self.alarms.on_undelivered_schedules(self.storage.undelivered_schedules)
+        self.alarms.on_undelivered_alerts(self.storage.undelivered_alerts)
+        self.channels = Channels(
+            self,
+            "Channels",
+            name=self.name,
+            bus=event_bus,
+            channels=project.alerts,
+            key=self.alarms.key,
+            undelivered=self.storage.undelivered_alerts,
+        )
         self.syncs = self._syncs(project, debts_may_wait or Duration.days(1))
 
     def _syncs(self, project: Project, debts_may_wait: Duration) -> dict[str, SyncResources]:
@@ -81,6 +94,7 @@ class Rowcast(Construct):
             )
             self.alarms.on_old_debts(sync.name, deployed.retry_queue, age=debts_may_wait)
             syncs[sync.name] = deployed
+        Watch(self, "Watch", function=self.functions.watch, syncs=list(syncs))
         for snapshot in self.functions.snapshots:
             self.workflow.let_invoke(snapshot)
         return syncs

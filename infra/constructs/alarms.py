@@ -23,9 +23,9 @@ class Alarms(Construct):
         cloudwatch_here = iam.ServicePrincipal(
             "cloudwatch.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
         )
-        key = kms.Key(self, "Key", description="Encrypts Rowcast's alarms", enable_key_rotation=True)
-        key.add_to_resource_policy(_by(cloudwatch_here, ["kms:Decrypt", "kms:GenerateDataKey*"], "*"))
-        self.topic = sns.Topic(self, "Topic", display_name="Rowcast", master_key=key, enforce_ssl=True)
+        self.key = kms.Key(self, "Key", description="Encrypts Rowcast's alarms", enable_key_rotation=True)
+        self.key.add_to_resource_policy(_by(cloudwatch_here, ["kms:Decrypt", "kms:GenerateDataKey*"], "*"))
+        self.topic = sns.Topic(self, "Topic", display_name="Rowcast", master_key=self.key, enforce_ssl=True)
         self.topic.add_to_resource_policy(_by(cloudwatch_here, ["sns:Publish"], self.topic.topic_arn))
 
     def on_failed_runs(self, state_machine: sfn.StateMachine) -> None:
@@ -39,6 +39,10 @@ class Alarms(Construct):
     def on_undelivered_schedules(self, queue: sqs.Queue) -> None:
         metric = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")
         self._alarm("ScheduleNotDelivered", metric, 1, "EventBridge Scheduler could not start a run.")
+
+    def on_undelivered_alerts(self, queue: sqs.Queue) -> None:
+        metric = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")
+        self._alarm("AlertNotDelivered", metric, 1, "A channel did not take an alert: its address or secret is wrong.")
 
     def on_old_debts(self, sync: str, queue: sqs.Queue, *, age: Duration) -> None:
         metric = queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum")

@@ -37,6 +37,7 @@ CAPACITIES = {
     "invoke": Capacity(seconds=900, memory=1024),
     "commit": Capacity(seconds=900, memory=1769),
     "fail": Capacity(seconds=60, memory=512),
+    "watch": Capacity(seconds=300, memory=256),
 }
 
 
@@ -92,13 +93,14 @@ class Functions(Construct):
         name: str,
         storage: Storage,
         layers: Layers,
+        event_bus: str,
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
         self._layers = layers
         self._log_retention = log_retention
-        self._environment = _environment(name, storage)
-        self._permissions = Permissions(self, name=name, storage=storage)
+        self._environment = _environment(name, storage, event_bus)
+        self._permissions = Permissions(self, name=name, storage=storage, event_bus=event_bus)
         allowed = self._permissions
         self.open = self._handler("Open", "open", "Takes the sync's lock and says where to go on", allowed.open())
         self.diff = self._handler(
@@ -111,6 +113,7 @@ class Functions(Construct):
         self.invoke = self._handler("Invoke", "invoke", "Sends one chunk to a function", allowed.deliver("lambda"))
         self.commit = self._handler("Commit", "commit", "Moves the baseline forward, once", allowed.commit())
         self.fail = self._handler("Fail", "fail", "Records a run that could not go on", allowed.fail())
+        self.watch = self._handler("Watch", "watch", "Tells of syncs that are late", allowed.watch())
         self._snapshots: dict[str, Handler] = {}
 
     def snapshot(self, source: Source) -> Handler:
@@ -154,7 +157,7 @@ class Functions(Construct):
         )
 
 
-def _environment(name: str, storage: Storage) -> dict[str, str]:
+def _environment(name: str, storage: Storage, event_bus: str) -> dict[str, str]:
     return {
         "POWERTOOLS_SERVICE_NAME": "rowcast",
         "ROWCAST_BUCKET": storage.bucket.bucket_name,
@@ -163,4 +166,5 @@ def _environment(name: str, storage: Storage) -> dict[str, str]:
         "ROWCAST_DEBTS_TABLE": storage.debts.table_name,
         "ROWCAST_QUARANTINE_URL": storage.quarantine.queue_url,
         "ROWCAST_PARAMETER_PREFIX": f"/{name}/syncs/",
+        "ROWCAST_EVENT_BUS": event_bus,
     }

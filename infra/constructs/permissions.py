@@ -28,10 +28,11 @@ DELETE_ITEM = ("dynamodb:DeleteItem",)
 class Permissions:
     """Statements over one deployment's storage. `name` is the deployment's: it scopes parameters and delivery roles."""
 
-    def __init__(self, scope: Construct, *, name: str, storage: Storage) -> None:
+    def __init__(self, scope: Construct, *, name: str, storage: Storage, event_bus: str) -> None:
         self._stack = Stack.of(scope)
         self._name = name
         self._storage = storage
+        self._event_bus = event_bus
 
     def open(self) -> list[Grant]:
         return [
@@ -77,6 +78,7 @@ class Permissions:
             self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE),
             self._table(self._storage.changes, *QUERY),
             self._objects("overflow/", *GET),
+            self._announcing(),
         ]
 
     def deliver(self, kind: str) -> list[Grant]:
@@ -96,6 +98,8 @@ class Permissions:
     def commit(self) -> list[Grant]:
         return [
             self._parameters(),
+            self._objects("definitions/", *GET),
+            self._announcing(),
             self._objects("snapshots/", *GET),
             *self._abandoned_runs(),
             self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE),
@@ -108,9 +112,20 @@ class Permissions:
     def fail(self) -> list[Grant]:
         return [
             *self._abandoned_runs(),
+            self._objects("definitions/", *GET),
+            self._announcing(),
             self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE),
             self._table(self._storage.changes, *QUERY),
         ]
+
+    def watch(self) -> list[Grant]:
+        """Reads the deployed definitions too, which each sync grants."""
+        return [self._parameters(), self._table(self._storage.state, *READ_ITEM, *UPDATE), self._announcing()]
+
+    def _announcing(self) -> Grant:
+        """Alerts go to the bus on which the state machine announces runs."""
+        bus = self._stack.format_arn(service="events", resource="event-bus", resource_name=self._event_bus)
+        return Grant(("events:PutEvents",), (bus,))
 
     def _abandoned_runs(self) -> list[Grant]:
         """Ending a run that sent nothing deletes what it stored."""

@@ -37,8 +37,10 @@ class Storage(Construct):
         self.debts = self._table("Debts")
         self.quarantine = self.queue(self, "Quarantine")
         self.undelivered_schedules = self.queue(self, "UndeliveredSchedules")
+        self.undelivered_alerts = self.queue(self, "UndeliveredAlerts")
         acknowledge(self.bucket, "AwsSolutions-S1", "CloudTrail's data events log access where an account wants it.")
         acknowledge(self.undelivered_schedules, "AwsSolutions-SQS3", "This is the schedules' dead-letter queue.")
+        acknowledge(self.undelivered_alerts, "AwsSolutions-SQS3", "This is the alerts' dead-letter queue.")
 
     def _table(self, construct_id: str, *, time_to_live: str | None = None) -> dynamodb.Table:
         return dynamodb.Table(

@@ -20,6 +20,7 @@ from typing import Any
 import boto3
 
 from tests.infra.template import Template, listed
+from workbench.local.template import for_emulator
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
@@ -157,7 +158,7 @@ def as_the_emulator_reads(body: dict[str, Any]) -> dict[str, Any]:
     It has no TLS, which queues, topic and bucket insist on; it takes a batch call of SQS for an action of its own; and
     it looks for the bus of DescribeEventBus among rules.
     """
-    copy: dict[str, Any] = json.loads(json.dumps(body))
+    copy: dict[str, Any] = json.loads(json.dumps(for_emulator(body)))
     for name, resource in list(copy["Resources"].items()):
         if resource["Type"] in POLICIES:
             document = resource["Properties"]["PolicyDocument"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from project.model import Project, Schedule, Sync
+from project.model import AlertChannel, Project, Schedule, Sync
 from rowcast.definition import (
     Account,
     Definition,
@@ -26,6 +26,14 @@ WAREHOUSE = PostgresSource(
 )
 OFTEN = Schedule(expression="rate(15 minutes)")
 DAILY = Schedule(expression="cron(0 7 * * ? *)", timezone="Europe/Berlin")
+CHANNELS = (
+    AlertChannel("mail", "email", {"address": "team@example.com"}),
+    AlertChannel("phone", "sms", {"number": "+4930123456"}),
+    AlertChannel("chat", "slack", {"webhook": SecretRef(name="rowcast/slack", key="")}),
+    AlertChannel("pager", "pagerduty", {"routing_key": SecretRef(name="rowcast/pagerduty", key="routing")}),
+    AlertChannel("hook", "webhook", {"url": "https://ops.example.com/alerts", "token": SecretRef(name="t", key="")}),
+    AlertChannel("bus", "eventbridge", {"bus": "operations"}),
+)
 PARTNER = "arn:aws:iam::222233334444:role/partner"
 
 
@@ -57,7 +65,7 @@ def project() -> Project:
         name="project",
         sources={source.name: source for source in (SHOP, LAKE, WAREHOUSE)},
         syncs={one.name: one for one in syncs},
-        alerts={},
+        alerts={one.name: one for one in CHANNELS},
         functions=(),
         folders={},
         secrets=(),

@@ -22,6 +22,7 @@ PARAMETERS = "arn:<AWS::Partition>:ssm:<AWS::Region>:<AWS::AccountId>:parameter/
 ROLES = "arn:<AWS::Partition>:iam::<AWS::AccountId>:role/rowcast/Rowcast/"
 ASSETS = "arn:<AWS::Partition>:s3:::cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>/*.json"
 HERE = "<AWS::Region>:<AWS::AccountId>"
+ANNOUNCEMENTS = f"arn:<AWS::Partition>:events:{HERE}:event-bus/default"
 SECRET = f"arn:<AWS::Partition>:secretsmanager:{HERE}:secret:"
 
 SNAPSHOT = {
@@ -70,6 +71,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         CHANGES: PUT_ITEM,
     },
     "FunctionsSealRole": {
+        ANNOUNCEMENTS: {"events:PutEvents"},
         f"{BUCKET}/definitions/*": GET,
         f"{BUCKET}/snapshots/*": GET | DELETE,
         f"{BUCKET}/work/*": PUT | DELETE,
@@ -93,6 +95,8 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         for function, kind in (("Publish", "eventbridge"), ("Invoke", "lambda"))
     },
     "FunctionsCommitRole": {
+        f"{BUCKET}/definitions/*": GET,
+        ANNOUNCEMENTS: {"events:PutEvents"},
         PARAMETERS: {"ssm:GetParameter"},
         f"{BUCKET}/snapshots/*": GET | DELETE,
         f"{BUCKET}/work/*": DELETE,
@@ -103,7 +107,15 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         CHANGES: ITEM | QUERY | UPDATE,
         DEBTS: ITEMS | PUT_ITEM | DELETE_ITEM,
     },
+    "FunctionsWatchRole": {
+        PARAMETERS: {"ssm:GetParameter"},
+        ASSETS: GET,
+        STATE: ITEM | UPDATE,
+        ANNOUNCEMENTS: {"events:PutEvents"},
+    },
     "FunctionsFailRole": {
+        f"{BUCKET}/definitions/*": GET,
+        ANNOUNCEMENTS: {"events:PutEvents"},
         f"{BUCKET}/snapshots/*": DELETE,
         f"{BUCKET}/work/*": DELETE,
         BUCKET: LIST,
@@ -212,8 +224,15 @@ def test_the_scheduler_may_start_the_state_machine_and_report_what_it_could_not(
     }
 
 
+def test_the_watch_s_schedule_may_call_the_watch_and_nothing_else(template: Template) -> None:
+    assert by_resource(template.allowed(template.role("RowcastWatchRole"))) == {
+        "<FunctionsWatchFunction.Arn>": {"lambda:InvokeFunction"}
+    }
+
+
 def test_the_state_machine_invokes_its_own_functions_alone(template: Template) -> None:
-    functions = {flat({"Fn::GetAtt": [name, "Arn"]}) for name in template.of_type("AWS::Lambda::Function")}
+    names = {name for name in template.of_type("AWS::Lambda::Function") if "FunctionsWatch" not in name}
+    functions = {flat({"Fn::GetAtt": [name, "Arn"]}) for name in names}
     assert template.allowed(template.role("WorkflowRole"))["lambda:InvokeFunction"] == functions
 
 

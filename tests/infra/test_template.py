@@ -24,6 +24,7 @@ HOLDS_DATA = {
     },
 }
 STACK_UUID = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+RUNS = {"RunFailed", "RunTimedOut", "RunAborted"}
 POLICY_LIMIT, RESOURCE_LIMIT = 10_240, 500
 
 
@@ -82,7 +83,7 @@ def _refuses_plain_http(document: dict[str, list[dict[str, object]]]) -> bool:
 
 def test_functions_are_arm64_python_with_their_own_log_group_role_and_traces(template: Template) -> None:
     functions = template.of_type("AWS::Lambda::Function")
-    assert len(functions) == 7 + 3, "one per state, and one snapshot function per source in use"
+    assert len(functions) == 8 + 3, "one per state, the watch, and one snapshot function per source in use"
     for function in functions.values():
         properties = function["Properties"]
         assert properties["Architectures"] == ["arm64"]
@@ -171,7 +172,7 @@ def test_a_manual_sync_has_no_schedule(template: Template) -> None:
 def test_alarms_watch_runs_debts_and_schedules_and_speak_through_the_topic(template: Template) -> None:
     alarms = {flat_name(name): one["Properties"] for name, one in template.of_type("AWS::CloudWatch::Alarm").items()}
     debts = {f"OldDebts{name.replace('-', '')}" for name in project().syncs}
-    assert set(alarms) == {"RunFailed", "RunTimedOut", "RunAborted", "ScheduleNotDelivered"} | debts
+    assert set(alarms) == RUNS | {"ScheduleNotDelivered", "AlertNotDelivered"} | debts
     assert {alarm["MetricName"] for alarm in alarms.values()} == {
         "ExecutionsFailed",
         "ExecutionsTimedOut",
