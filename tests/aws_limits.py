@@ -6,6 +6,7 @@ Each limit cites the AWS page that states it.
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
@@ -29,6 +30,13 @@ SQS_BATCH = 10  # SQS API Reference, SendMessageBatch
 SQS_BYTES = MIB  # SQS Developer Guide, "Quotas": message size, and the sum of a batch
 PAYLOAD_BYTES = 256 * 1024  # Step Functions Developer Guide, "Quotas": input or output of an execution
 DELETE_OBJECTS = 1000  # S3 API Reference, DeleteObjects
+OBJECT_KEY_BYTES = 1024  # S3 User Guide, "Creating object key names"
+HASH_KEY_BYTES = 2048  # DynamoDB Developer Guide, "Quotas": partition key values
+RANGE_KEY_BYTES = 1024  # DynamoDB Developer Guide, "Quotas": sort key values
+PARAMETER_CHARACTERS = 4096  # Systems Manager User Guide, "Managing parameter tiers": standard parameters
+SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}")  # STS API Reference, AssumeRole: RoleSessionName
+EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}")  # STS API Reference, AssumeRole: ExternalId
+CHAINED_SECONDS = 3600  # IAM User Guide, "Methods to assume a role": role chaining lasts at most one hour
 
 Parameters = dict[str, Any]
 
@@ -163,6 +171,12 @@ def _key_of(write: Mapping[str, Any]) -> Any:
 
 def _write(params: Mapping[str, Any]) -> str | None:
     values = params.get("Item") or params.get("ExpressionAttributeValues") or {}
+    names = params.get("Item") or params.get("Key") or {}
+    for name, most in (("pk", HASH_KEY_BYTES), ("sk", RANGE_KEY_BYTES)):
+        if _size(names.get(name, {}).get("S", "")) > most:
+            return (
+                "ValidationException: One or more parameter values were invalid: Size of a key has exceeded its limit"
+            )
     if _size(values) > ITEM_BYTES:
         return "ValidationException: Item size has exceeded the maximum allowed size"
     expressions = [str(params.get(name, "")) for name in ("UpdateExpression", "ConditionExpression")]
@@ -247,6 +261,26 @@ def _delete_objects(params: Parameters) -> str | None:
     return None if 1 <= count <= DELETE_OBJECTS else "MalformedXML: a deletion has 1 to 1000 keys"
 
 
+def _object_key(params: Parameters) -> str | None:
+    too_long = len(params["Key"].encode()) > OBJECT_KEY_BYTES
+    return "KeyTooLongError: Your key is too long" if too_long else None
+
+
+def _put_parameter(params: Parameters) -> str | None:
+    too_long = len(params["Value"]) > PARAMETER_CHARACTERS and params.get("Tier", "Standard") == "Standard"
+    return "ValidationException: Standard tier parameters support a maximum of 4096 characters" if too_long else None
+
+
+def _assume_role(params: Parameters) -> str | None:
+    if not SESSION_NAME.fullmatch(params["RoleSessionName"]):
+        return "ValidationError: roleSessionName does not have the form that is allowed"
+    if "ExternalId" in params and not EXTERNAL_ID.fullmatch(params["ExternalId"]):
+        return "ValidationError: externalId does not have the form that is allowed"
+    if not 900 <= params.get("DurationSeconds", CHAINED_SECONDS) <= CHAINED_SECONDS:
+        return "ValidationError: the requested DurationSeconds exceeds the 1 hour of role chaining"
+    return None
+
+
 _CHECKS: dict[str, dict[str, Callable[[Parameters], str | None]]] = {
     "events": {"PutEvents": _put_events},
     "dynamodb": {
@@ -259,5 +293,7 @@ _CHECKS: dict[str, dict[str, Callable[[Parameters], str | None]]] = {
     "sqs": {"SendMessageBatch": _send_batch, "DeleteMessageBatch": _send_batch, "SendMessage": _send},
     "lambda": {"Invoke": _invoke},
     "stepfunctions": {"StartExecution": _start_execution},
-    "s3": {"DeleteObjects": _delete_objects},
+    "s3": {"DeleteObjects": _delete_objects, "PutObject": _object_key},
+    "ssm": {"PutParameter": _put_parameter},
+    "sts": {"AssumeRole": _assume_role},
 }
