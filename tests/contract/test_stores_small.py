@@ -299,6 +299,16 @@ def test_a_slot_that_is_over_before_it_is_written_is_given_up(aws: Stores) -> No
     assert made.reserve(10) >= 1, "the second one was taken when the first had been given up"
 
 
+def test_the_first_window_of_a_rate_per_second_is_longer_since_first_calls_take_longer(aws: Stores) -> None:
+    made = a_pace(aws, Rate(count=10, seconds=1))
+    assert made.reserve(10) == 0.0
+    assert 1.3 <= made.reserve(10) <= 1.34
+    assert 2.36 <= made.reserve(10) <= 2.42
+    aws.clock.time += 60
+    assert made.reserve(10) == 0.0
+    assert 1.3 <= made.reserve(10) <= 1.34
+
+
 def test_threads_that_ask_at_once_are_all_served(aws: Stores) -> None:
     made = a_pace(aws, Rate(count=10, seconds=60))
     with ThreadPoolExecutor(8) as pool:

@@ -65,6 +65,15 @@ def test_a_right_is_taken_no_longer_than_a_window_ahead_so_that_no_more_dies_wit
     assert max(ahead) == 60
 
 
+def test_a_turn_that_was_overslept_is_given_up() -> None:
+    world = a_world(rows=20, count=10, seconds=60)
+    times = spy(world)
+    sleep, lame = world.clock.sleep, [30.0]
+    world.clock.sleep = lambda seconds: sleep(seconds + (lame.pop() if seconds > 1 and lame else 0))  # type: ignore
+    assert world.run()["accepted"] == 20
+    assert times[1] - times[0] >= 120, "the turn at 60 was overslept by 30 and the next one is that at 120"
+
+
 def test_a_worker_whose_turn_comes_after_its_end_waits_and_leaves_the_rest_to_the_next() -> None:
     world = a_world(rows=40, count=10, seconds=1000)
     times = spy(world)

@@ -221,8 +221,11 @@ class _Worker:
 
     def _turn(self, count: int) -> bool:
         """Waits for the right to send. It is taken no longer than a window ahead, so that with a worker that dies no
-        more is lost; one that was overslept is given up. False when it comes too late for this worker, which then waits all its time, so that it is not
-        called again at once for nothing."""
+        more is lost; one that was overslept is given up.
+
+        False when it comes too late for this worker, which then waits all its time, so that it is not called again at
+        once for nothing.
+        """
         rate = self.needs.definition.limits.rate
         ahead = rate.seconds if rate is not None else math.inf
         while True:

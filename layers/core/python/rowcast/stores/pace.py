@@ -32,6 +32,8 @@ LEAST_BURST = 10
 """A slot is given no more than this part of a window, or so many: the more calls go at once, the longer their way."""
 LATE = 3
 """Slots after a slot's start until which it may still be used by who took it; one is left for the way."""
+COLD_SECONDS = 0.3
+"""How much longer than later ones the first calls of new workers may be on their way: they open connections."""
 _ATTEMPTS = 100
 _LONGEST_PAUSE = 0.5
 Log = dict[int, int]
@@ -72,9 +74,11 @@ class _Ticket:
 
 @dataclass
 class _State:
-    """The item. `slow_until`: epoch seconds before which no slot is given."""
+    """The item. `slow_until`: epoch seconds before which no slot is given. `opened`: the slot at which sending began
+    after a time without any."""
 
     log: Log = field(default_factory=dict)
+    opened: int = 0
     version: int = 0
     slow_until: float = 0.0
 
@@ -94,6 +98,7 @@ class DynamoPace:
         self._name = name
         self._rate = rate
         self._width = rate.seconds / SLOTS
+        self._cold = max(0, math.ceil(COLD_SECONDS / self._width) - LATE)
         self._clock = clock or SystemClock()
         self._asking: deque[_Ticket] = deque()
         self._serving = Lock()
@@ -142,12 +147,13 @@ class DynamoPace:
     def _place(self, ticket: _Ticket, state: _State, now: float) -> bool:
         """Whether a slot was taken for it in the state's log; if not, the ticket is served with its refusal."""
         first = max(int(now / self._width), math.ceil(state.slow_until / self._width))
-        slot, log = place(state.log, first, ticket.count, self._rate.count)
+        opened = state.opened if any(slot >= first - SPAN for slot in state.log) else first
+        slot, log = place(state.log, first, ticket.count, self._rate.count, cold_until=opened + SPAN, cold=self._cold)
         ticket.start = slot * self._width
         if ticket.start - now > ticket.within:
             ticket.wait = ticket.start - now
             return False
-        state.log = log
+        state.log, state.opened = log, opened
         return True
 
     def _read(self) -> _State:
@@ -159,6 +165,7 @@ class DynamoPace:
             state.slow_until = float(item["slow_until"]["N"])
         if "width" in item and float(item["width"]["N"]) == self._width:
             state.log = msgspec.json.decode(item["log"]["S"], type=Log)
+            state.opened = int(item["opened"]["N"])
         return state
 
     def _write(self, state: _State) -> bool:
@@ -169,6 +176,7 @@ class DynamoPace:
                 Item={
                     **key(self._name, "pace"),
                     "log": text(msgspec.json.encode(state.log).decode()),
+                    "opened": number(state.opened),
                     "width": number(self._width),
                     "slow_until": number(state.slow_until),
                     "version": number(state.version + 1),
@@ -183,20 +191,24 @@ class DynamoPace:
         return True
 
 
-def place(log: Log, first: int, count: int, limit: int) -> tuple[int, Log]:
+def place(log: Log, first: int, count: int, limit: int, *, cold_until: int = -1, cold: int = 0) -> tuple[int, Log]:
     """The slot from which `count` may go, not before `first`, and the log with them; slots that no slot from `first` on
-    can share a span with are dropped.
+    can share a span with are dropped. Spans that begin at a slot up to `cold_until` are longer by `cold`.
     """
-    log = {slot: taken for slot, taken in log.items() if slot >= first - SPAN}
+
+    def end(slot: int) -> int:
+        return slot + SPAN + (cold if slot <= cold_until else 0)
+
+    log = {slot: taken for slot, taken in log.items() if end(slot) >= first}
     most = max(LEAST_BURST, math.ceil(limit / SPREAD))
     slot = max([first, *log])
     if slot in log and log[slot] + count > most:
         slot += 1
-    while (window := [s for s in log if s >= slot - SPAN]) and sum(log[s] for s in window) + count > limit:
-        slot = min(window) + SPAN + 1
+    while (window := [s for s in log if end(s) >= slot]) and sum(log[s] for s in window) + count > limit:
+        slot = min(map(end, window)) + 1
     start, rest = slot, count
     while rest > 0:
         log[slot] = log.get(slot, 0) + min(rest, limit)
         rest -= limit
-        slot += SPAN + 1
+        slot = end(slot) + 1
     return start, log
