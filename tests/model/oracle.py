@@ -1,0 +1,208 @@
+"""What must be true whatever happened: the source's history, what was accepted, what the target holds.
+
+The oracle sees what the source held, what arrived at the target and what was said to it, and judges the ledger by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rowcast.definition import Definition
+from rowcast.models import OPERATIONS, Debt, Head, Row, Run
+
+State = Row | None
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """One message at the target. `said`: the target answered that it takes it, and the answer left."""
+
+    key: Any
+    id: str
+    row: State
+    previous: State
+    body: bytes
+    run: str
+    took_effect: bool
+    said: bool
+
+
+class Violation(AssertionError):
+    pass
+
+
+class Rows(Protocol):
+    rows: list[Row]
+
+
+class Oracle:
+    """`accepted`: per key the row that was last said to be taken. `possible`: what a change may be measured from.
+    `passed`: keys of which a change was not asked for, so that the target need not hold what the source does."""
+
+    def __init__(self, source: Rows) -> None:
+        self._source = source
+        self.history: dict[Any, list[State]] = {}
+        self.accepted: dict[Any, State] = {}
+        self.possible: dict[Any, list[State]] = {}
+        self.target: dict[Any, State] = {}
+        self.doubted: set[Any] = set()
+        self.passed: set[Any] = set()
+        self.bodies: dict[str, tuple[Any, bytes]] = {}
+        self.times: dict[str, int] = {}
+        self.doubts: dict[str, int] = {}
+        self._place: dict[Any, int] = {}
+        self._seen = 0
+        self.generation = 0
+        self.looks = 0
+
+    def note(self) -> None:
+        """The source changed: call after each change of it."""
+        now = {row["id"]: dict(row) for row in self._source.rows}
+        for key in {*now, *self.history}:
+            states = self.history.setdefault(key, [None])
+            if states[-1] != now.get(key):
+                states.append(now.get(key))
+
+    def look(
+        self,
+        head: Head,
+        runs: Sequence[Run],
+        debts: Sequence[Debt],
+        arrivals: Sequence[Arrival],
+        snapshots: Mapping[str, list[Row]],
+        definition: Definition,
+    ) -> None:
+        """Judges all that happened since the last look. Raises Violation."""
+        self.note()
+        self.looks += 1
+        for arrival in arrivals[self._seen :]:
+            self._arrived(arrival)
+        self._seen = len(arrivals)
+        committed = [run for run in runs if run.phase == "committed"]
+        self._head(head, runs, committed, debts)
+        if head.open_run is None and head.generation > self.generation:
+            last = max(committed, key=lambda run: run.generation)
+            self._settle({row["id"]: row for row in snapshots[last.run]}, debts, definition)
+        self.generation = head.generation
+
+    # --- what arrived ---
+
+    def _arrived(self, arrival: Arrival) -> None:
+        first = arrival.id not in self.bodies
+        key, body = self.bodies.setdefault(arrival.id, (arrival.key, arrival.body))
+        _check(key == arrival.key and body == arrival.body, "I5", f"two messages of change {arrival.id} differ")
+        possible = self.possible.setdefault(arrival.key, [None])
+        if first:
+            ok = any(same(arrival.previous, state) for state in possible)
+            _check(ok, "I3", f"key {arrival.key} goes from {arrival.previous}, and {possible} was accepted")
+        self._in_order(arrival)
+        if arrival.took_effect:
+            self.target[arrival.key] = arrival.row
+            self.times[arrival.id] = self.times.get(arrival.id, 0) + 1
+        if arrival.said:
+            self.accepted[arrival.key] = arrival.row
+            self.doubted.discard(arrival.key)
+            self.passed.discard(arrival.key)
+        else:
+            self.doubted.add(arrival.key)
+            self.doubts[arrival.id] = self.doubts.get(arrival.id, 0) + 1
+        if arrival.took_effect:
+            possible.append(arrival.row)
+
+    def _in_order(self, arrival: Arrival) -> None:
+        """The states sent of a row are states that it had, in the order in which it had them."""
+        history = self.history.get(arrival.key, [None])
+        place = self._place.get(arrival.key, 0)
+        after = next((n for n in range(place, len(history)) if same(history[n], arrival.row)), None)
+        _check(after is not None, "I4", f"key {arrival.key} went back to {arrival.row}; it was {history}, at {place}")
+        assert after is not None
+        self._place[arrival.key] = after
+
+    # --- what the ledger says ---
+
+    def _head(self, head: Head, runs: Sequence[Run], committed: Sequence[Run], debts: Sequence[Debt]) -> None:
+        generations = [run.generation + 1 for run in committed]
+        _check(sorted(generations) == list(range(1, head.generation + 1)), "I6", f"generations are {generations}")
+        for run in committed:
+            sent, came = run.added + run.changed + run.removed, run.accepted + run.rejected + run.in_doubt
+            _check(sent == came, "I9", f"run {run.run} counts {sent} changes and {came} outcomes")
+        if head.open_run is None:
+            _check(head.owed == len(debts), "I9", f"the head counts {head.owed} debts, the ledger {len(debts)}")
+            last = max(runs, key=lambda run: (run.generation, run.run), default=None) if runs else None
+            newest = max(committed, key=lambda run: run.generation, default=None)
+            if newest is not None and last is newest:
+                _check(newest.owed_after == len(debts), "I9", f"run {newest.run} ends with {newest.owed_after} debts")
+
+    def _settle(self, snapshot: dict[Any, Row], debts: Sequence[Debt], definition: Definition) -> None:
+        """After a commit: each row is either accepted as the snapshot has it, or owed, or was not asked for."""
+        owed = {debt.key[0]: debt for debt in debts}
+        for key in {*snapshot, *self.history, *owed}:
+            possible = self.possible.setdefault(key, [None])
+            now, accepted = snapshot.get(key), self.accepted.get(key)
+            if key in owed:
+                debt = owed[key]
+                ok = any(same(debt.accepted, state) for state in possible)
+                _check(ok, "I3", f"the debt of {key} is measured from {debt.accepted}; accepted was {possible}")
+                _check(
+                    debt.in_doubt or key not in self.doubted or not self._may_hold(key), "I2", f"{key} lost its doubt"
+                )
+                self.possible[key] = [debt.accepted, *([debt.sent] if debt.in_doubt else [])]
+            else:
+                if not same(accepted, now) and self._unasked(accepted, now, definition):
+                    self.accepted[key] = accepted = now
+                    self.passed.add(key)
+                if key in self.doubted and _filters(definition):
+                    self.passed.add(key)
+                _check(same(accepted, now), "I2", f"{key} is {now}, was accepted as {accepted}, and nothing is owed")
+                self.possible[key] = [now]
+                self.doubted.discard(key)
+
+    def _may_hold(self, key: Any) -> bool:
+        """Whether the target holds something else than it said."""
+        return not same(self.target.get(key), self.accepted.get(key))
+
+    def _unasked(self, before: State, now: State, definition: Definition) -> bool:
+        operation = "added" if before is None else "removed" if now is None else "changed"
+        trigger = definition.triggers.of(operation)
+        if trigger is None or (definition.initial_sync == "skip" and self.generation == 0):
+            return True
+        if operation == "changed" and trigger.columns is not None:
+            assert before is not None and now is not None
+            return all(before.get(name) == now.get(name) for name in trigger.columns)
+        return False
+
+    # --- at the end ---
+
+    def converged(self, head: Head, debts: Sequence[Debt]) -> None:
+        """Once the target took everything and one run completed."""
+        self.note()
+        now = {row["id"]: row for row in self._source.rows}
+        for key in self.history.keys() - self.passed:
+            held = self.target.get(key)
+            _check(same(held, now.get(key)), "I1", f"{key} is {now.get(key)}, and the target holds {held}")
+        _check(not debts and head.owed == 0, "I2", "debts are left")
+        _check(head.open_run is None and head.holder is None, "I8", "a run or a lock is left")
+
+    def repeats(self, faults: int) -> None:
+        for change, times in self.times.items():
+            most = 1 + faults + self.doubts.get(change, 0)
+            _check(times <= most, "I5", f"change {change} took effect {times} times after {faults} faults")
+
+
+def same(a: State, b: State) -> bool:
+    """Equal in the columns that both have."""
+    if a is None or b is None:
+        return a is b
+    return all(a[name] == b[name] for name in a.keys() & b.keys())
+
+
+def _filters(definition: Definition) -> bool:
+    triggers = [definition.triggers.of(operation) for operation in OPERATIONS]
+    return any(trigger is None or trigger.columns is not None for trigger in triggers)
+
+
+def _check(condition: bool, invariant: str, what: str) -> None:
+    if not condition:
+        raise Violation(f"{invariant}: {what}")

@@ -1,0 +1,235 @@
+"""Whatever happens in whatever order: the invariants hold after each step, and at the end the target is the source."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import hypothesis.strategies as st
+import msgspec
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from rowcast.definition import Guard, Limits, Message, Retry, Trigger, Triggers
+from rowcast.models import Notice
+from rowcast.ports import MessageToSend, Verdict
+from tests.model.evidence import keep
+from tests.model.model_world import ModelWorld, nth
+from tests.model.remembered import remembered_engine
+from tests.world import ON, sync_definition
+
+KEYS = st.integers(1, 5)
+VALUES = st.sampled_from("ab")
+KINDS = st.sampled_from(["accepted", "rejected", "refused", "throttled", "in_doubt", "in_doubt"])
+DAYS = 86_400
+counted = {"machines": 0, "steps": 0, "runs": 0, "deaths": 0, "looks_of_the_oracle": 0}
+
+
+class Route(RuleBasedStateMachine):
+    """The oracle judges inside each run, after each commit and at each end."""
+
+    @initialize(skip=st.booleans(), immediate=st.integers(0, 1), small=st.booleans())
+    def begin(self, skip: bool, immediate: int, small: bool) -> None:
+        self.answers: dict[Any, str] = {}
+        self.world = ModelWorld(
+            sync_definition(
+                initial_sync="skip" if skip else "backfill",
+                retry=Retry(immediate=immediate),
+                guard=Guard(max_removed=1, max_changed=1, max_rejected=1, allow_empty=True),
+                limits=Limits(concurrency=1, rows_per_partition=2 if small else 250_000),
+            )
+        )
+        self.world.bare["target"].answer = self._answer
+        counted["machines"] += 1
+
+    def _answer(self, message: MessageToSend, attempt: int) -> Verdict:
+        kind: Any = self.answers.get(message.change.key[0], "accepted")
+        return Verdict(kind=kind, reason="" if kind == "accepted" else f"It said {kind}.")
+
+    def _step(self) -> ModelWorld:
+        counted["steps"] += 1
+        return self.world
+
+    # --- the source ---
+
+    @rule(rows=st.dictionaries(KEYS, VALUES, min_size=1))
+    def write(self, rows: dict[int, str]) -> None:
+        for key, value in rows.items():
+            self._step().source.put(id=key, v=value, **({"w": 1} if "w" in self.world.source.columns else {}))
+        self.world.oracle.note()
+
+    @rule(keys=st.sets(KEYS, min_size=1))
+    def remove(self, keys: set[int]) -> None:
+        for key in keys:
+            self._step().source.remove(key)
+        self.world.oracle.note()
+
+    @rule()
+    def add_or_drop_a_column(self) -> None:
+        source = self._step().source
+        if "w" in source.columns:
+            source.columns = {"id": "integer", "v": "text"}
+            source.rows = [{"id": row["id"], "v": row["v"]} for row in source.rows]
+        else:
+            source.columns = {**source.columns, "w": "integer"}
+            source.rows = [{**row, "w": 1} for row in source.rows]
+        self.world.oracle.note()
+
+    # --- the target ---
+
+    @rule(answers=st.dictionaries(KEYS, KINDS), arrives=st.booleans())
+    def let_the_target_answer(self, answers: dict[int, str], arrives: bool) -> None:
+        self.answers = answers
+        self._step().bare["target"].in_doubt_arrives = arrives
+
+    @rule(refuse=st.sampled_from(["", "The bus is gone."]))
+    def let_the_target_come_or_go(self, refuse: str) -> None:
+        self._step().bare["target"].refuse = refuse
+
+    # --- starts ---
+
+    @rule()
+    def run(self) -> None:
+        self._step().start()
+
+    @rule(at=st.integers(1, 160))
+    def run_and_die(self, at: int) -> None:
+        self._step().start(nth(at))
+
+    @rule(entered=st.sampled_from(["snapshot", "diff", "seal", "fan_out", "commit"]))
+    def start_twice(self, entered: str) -> None:
+        """The second start comes while the first one is in a state."""
+        world = self._step()
+
+        def on(state: str) -> None:
+            if state == entered:
+                assert world.run()["status"] == "already_running"
+
+        world.start(on=on)
+
+    @rule(entered=st.sampled_from(["snapshot", "seal", "fan_out", "commit"]), value=VALUES, template=st.booleans())
+    def deploy_in_mid_run(self, entered: str, value: str, template: bool) -> None:
+        world = self._step()
+
+        def on(state: str) -> None:
+            if state == entered:
+                self._deploy(message=Message(template=f"other {value}" if template else None))
+
+        world.start(on=on)
+
+    @rule(entered=st.sampled_from(["diff", "seal", "fan_out", "commit"]), key=KEYS, value=VALUES)
+    def write_in_mid_run(self, entered: str, key: int, value: str) -> None:
+        world = self._step()
+
+        def on(state: str) -> None:
+            if state == entered:
+                world.source.put(id=key, v=value, **({"w": 1} if "w" in world.source.columns else {}))
+                world.oracle.note()
+
+        world.start(on=on)
+
+    # --- the queue and time ---
+
+    @rule(how=st.sampled_from(["lose", "repeat", "come back", "forge"]))
+    def disturb_the_queue(self, how: str) -> None:
+        queue = self._step().bare["queue"]
+        if how == "lose":
+            queue.visible.clear()
+            queue.hidden.clear()
+        elif how == "repeat":
+            queue.visible.extend(list(queue.visible))
+        elif how == "come back":
+            queue.reappear()
+        else:
+            queue.put(Notice(sync="orders", run="never", chunk="none", key_hashes=["0" * 32]))
+
+    @rule()
+    def pause_for_fifteen_days(self) -> None:
+        """SQS forgets its messages; DynamoDB's TTL may take the chunks of committed runs."""
+        world = self._step()
+        world.clock.time += 15 * DAYS
+        world.bare["queue"].visible.clear()
+        world.bare["queue"].hidden.clear()
+        open_run = world.bare["states"].head("orders").open_run
+        changes = world.bare["changes"]
+        for key in [key for key in changes.chunks if key[1] != open_run]:
+            del changes.chunks[key]
+        for run in [key for key in changes.progress if key[1] != open_run]:
+            del changes.progress[run]
+
+    # --- deployments between runs ---
+
+    @rule(added=st.booleans(), changed=st.sampled_from([None, "all", "v"]), removed=st.booleans())
+    def deploy_other_triggers(self, added: bool, changed: str | None, removed: bool) -> None:
+        self._step()
+        on_v = Trigger(bus="bus", source="com.shop", detail_type="Row", columns=("v",))
+        self._deploy(
+            triggers=Triggers(
+                added=ON if added else None,
+                changed={None: None, "all": ON, "v": on_v}[changed],
+                removed=ON if removed else None,
+            )
+        )
+
+    @rule(value=st.sampled_from("xyz"))
+    def deploy_another_template(self, value: str) -> None:
+        self._step()
+        self._deploy(message=Message(template=value))
+
+    @rule(rows=st.sampled_from([1, 2, 250_000]))
+    def deploy_another_partition_size(self, rows: int) -> None:
+        self._step()
+        self._deploy(limits=Limits(concurrency=1, rows_per_partition=rows))
+
+    def _deploy(self, **changes: Any) -> None:
+        self.world.deploy(msgspec.structs.replace(self.world.definition, **changes))
+
+    # --- the end ---
+
+    @precondition(lambda self: hasattr(self, "world"))
+    @rule()
+    def converge(self) -> None:
+        """With every trigger on, a target that takes everything is brought to what the source holds."""
+        self.answers = {}
+        self._step()
+        self._deploy(triggers=Triggers(added=ON, changed=ON, removed=ON))
+        self.world.bare["target"].in_doubt_arrives = True
+        self.world.settle()
+        self.world.bare["target"].answer = self._answer
+
+    def teardown(self) -> None:
+        if hasattr(self, "world"):
+            self.converge()
+            counted["runs"] += self.world.runs
+            counted["deaths"] += self.world.deaths
+            counted["looks_of_the_oracle"] += self.world.oracle.looks
+
+
+def drive(examples: int, steps: int, suite: str) -> None:
+    for name in counted:
+        counted[name] = 0
+    with remembered_engine():
+        run_state_machine_as_test(
+            Route,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                derandomize="ROWCAST_SEED" not in os.environ,
+                print_blob=True,
+                database=None,
+                phases=[Phase.generate, Phase.shrink],
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    keep(suite, **counted, violations=0)
+
+
+def test_invariants_hold_after_every_step_of_any_story() -> None:
+    drive(100, 25, "model")
+
+
+@pytest.mark.long
+def test_invariants_hold_in_long_stories() -> None:
+    drive(2_000, 60, "model-long")
