@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 import pytest
 
 from project.model import Sync
-from rowcast.definition import Account, EventBridgeDestination, LambdaDestination, Limits, Rate, Retry
+from rowcast.definition import Account, Alerts, EventBridgeDestination, LambdaDestination, Limits, Rate, Retry
 from tests.infra.conftest import synth
 from tests.infra.enforcing import Aws, emulator
 from tests.infra.projects import SHOP, buses, project, sync
@@ -46,6 +47,33 @@ class Deployed:
         (value,) = (value for key, value in self._outputs.items() if name in key)
         return value
 
+    def mail(self) -> Callable[[], list[str]]:
+        """Subscribes to the channel `mail`; what it answers gives the texts that came since."""
+        sqs, sns = self.aws.client("sqs"), self.aws.client("sns")
+        url = sqs.create_queue(QueueName="inbox")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        trust = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": arn}
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [trust]})})
+        (topic,) = [one["TopicArn"] for one in sns.list_topics()["Topics"] if "Channelsmail" in one["TopicArn"]]
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+
+        def texts() -> list[str]:
+            found: list[str] = []
+            while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+                found += [one["Body"] for one in messages]
+                for one in messages:
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+            return found
+
+        return texts
+
+    def watch(self, *syncs: str) -> Any:
+        functions = self.aws.client("lambda")
+        names = [one["FunctionName"] for one in functions.list_functions()["Functions"]]
+        (name,) = [name for name in names if "Watch" in name]
+        reply = functions.invoke(FunctionName=name, Payload=json.dumps({"syncs": syncs}))
+        return json.loads(reply["Payload"].read())
+
     def run(self, name: str) -> dict[str, Any]:
         self._minute += 1
         return self.aws.run(self._outputs["StateMachine"], name, f"2026-01-01T00:{self._minute:02}:00Z")
@@ -57,7 +85,11 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
         sync("events", SHOP, EventBridgeDestination(), buses(added="orders", changed="orders", removed="orders")),
         limits=Limits(rate=Rate(count=1000, seconds=1)),
     )
-    calls = _with(sync("calls", SHOP, LambdaDestination(function="target", batch_size=10)), retry=Retry(immediate=0))
+    calls = _with(
+        sync("calls", SHOP, LambdaDestination(function="target", batch_size=10)),
+        retry=Retry(immediate=0),
+        alerts=Alerts(channels=("mail",)),
+    )
     partner = _with(
         sync(
             "partner",
@@ -129,6 +161,24 @@ def test_a_partners_account_is_entered_only_with_the_external_id_that_was_made_f
     assert f"The role {PARTNER} cannot be assumed" in refused["reason"]
     deployed.aws.trust("partner", **partner, external_id=external_id)
     assert _counts(deployed.run("partner")) == ("completed", "", 2, 0, 0)
+
+
+def test_people_hear_of_a_failure_once_and_of_the_recovery_once(deployed: Deployed) -> None:
+    mail = deployed.mail()
+    deployed.rows((1, "a"))
+    deployed.run("calls")
+    deployed.no_files()
+    assert [deployed.run("calls")["status"] for _ in range(2)] == ["failed", "failed"]
+    deployed.rows((1, "a"))
+    assert [deployed.run("calls")["status"] for _ in range(2)] == ["completed", "completed"]
+    told = mail()
+    assert [text.splitlines()[0] for text in told] == ['"calls: a run failed"', '"calls: recovered (a run failed)"']
+    assert "no files" in told[0]
+    assert "rowcast runs calls" in told[0]
+
+
+def test_the_watch_looks_at_every_sync(deployed: Deployed) -> None:
+    assert deployed.watch("events", "calls", "unknown") == {"looked": 2}
 
 
 def _counts(summary: dict[str, Any]) -> tuple[str, str, int, int, int]:
