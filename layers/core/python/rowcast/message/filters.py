@@ -115,7 +115,7 @@ def parse_json(value: Any) -> Any:
     if not isinstance(value, str):
         return None if isinstance(value, Undefined) else value
     try:
-        return from_json(value)
+        return from_json(str(value))  # of what `to_json` gave, the text alone
     except (ValueError, ArithmeticError, RecursionError) as error:
         reason = json_problem(error)
     raise RowRefused(f"the text is no JSON: {reason}")
