@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from rowcast.definition import Definition
 from rowcast.message import RunInfo, compile_message
 from rowcast.models import Change, Run
@@ -61,10 +59,3 @@ def files_world(scratch: Path, **changes: Any) -> Iterator[FilesWorld]:
 def values(*rows: str, columns: str = "id, v") -> str:
     """A query that gives these rows, each the SQL of its values."""
     return f"SELECT * FROM (VALUES {', '.join(f'({row})' for row in rows)}) AS t({columns})"
-
-
-def written(query: str) -> str:
-    """How DuckDB itself writes the only value of a query."""
-    row = duckdb.sql(query).fetchone()
-    assert row is not None
-    return str(row[0])

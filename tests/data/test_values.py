@@ -116,7 +116,7 @@ def test_a_value_arrives_exactly_in_the_message(message: str, value: str) -> Non
     assert f'"c{index}":{IN_MESSAGES[value]}' + ("," if index + 1 < len(IN_MESSAGES) else "}") in message
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str | bytes, str]] = {
     "a lone surrogate in JSON": (r"""{"id": 1, "v": {"a": "\ud800"}}""", "InvalidInput"),
     "bytes that are no UTF-8": (b'{"id": 1, "v": "\xed\xa0\x80"}', "InvalidInput"),
 }
