@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from project import functions, meaning, query, times
+from project import alerts, functions, meaning, query, times
 from project.document import Document
-from project.model import AlertChannel, LocalFunction, Sync
+from project.model import LocalFunction, Sync
 from rowcast.definition import (
     Account,
     Definition,
@@ -76,11 +76,6 @@ def folder(root: Path, value: dict[str, Any]) -> Path | None:
     return root.resolve() / str(value["path"])
 
 
-def alert(name: str, value: dict[str, Any]) -> AlertChannel:
-    fields = {key: secret(item) if isinstance(item, dict) else item for key, item in value.items() if key != "type"}
-    return AlertChannel(name, value["type"], fields)
-
-
 def local_function(root: Path, document: Document) -> LocalFunction | None:
     function = document.get(str, "destination", "function")
     return functions.find(root, function) if function and functions.is_local(function) else None
@@ -94,6 +89,7 @@ def sync(root: Path, document: Document, sources: dict[str, Source], main: dict[
     key = model["primary_key"]
     from_source = sources[model["source"]]
     merged = {name: (defaults.get(name) or {}) | value.get(name, {}) for name in ("retry", "guard")}
+    schedule = times.schedule(value.get("schedule", defaults.get("schedule", "manual")))
     definition = Definition(
         sync=Path(document.file).stem,
         source=from_source,
@@ -107,10 +103,9 @@ def sync(root: Path, document: Document, sources: dict[str, Source], main: dict[
         retry=_retry(merged["retry"]),
         limits=_limits(defaults.get("limits") or {}, value.get("limits", {}), main.get("pools") or {}),
         guard=_guard(merged["guard"]),
+        alerts=alerts.rules(defaults.get("alerts"), value.get("alerts"), schedule),
     )
-    schedule = times.schedule(value.get("schedule", defaults.get("schedule", "manual")))
-    alerts = tuple(value.get("alerts", defaults.get("alerts", ())))
-    return Sync(definition.sync, document.file, definition, schedule, alerts)
+    return Sync(definition.sync, document.file, definition, schedule, definition.alerts.channels)
 
 
 def _query(root: Path, document: Document, from_source: Source) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from project import compile as to
 from project import meaning, schema, structure
+from project.alerts import channel
 from project.document import Document, read
 from project.model import LocalFunction, Problem, Project, ProjectInvalid, Sync
 from rowcast.definition import PostgresSource, SecretRef, Source
@@ -96,7 +97,7 @@ def _project(root: Path, main: Document, documents: list[Document]) -> Project:
     value = main.value
     sources = {name: to.source(root, name, item) for name, item in value["sources"].items()}
     folders = {name: to.folder(root, item) for name, item in value["sources"].items()}
-    alerts = {name: to.alert(name, item) for name, item in (value.get("alerts") or {}).items()}
+    alerts = {name: channel(name, item) for name, item in (value.get("alerts") or {}).items()}
     syncs = {sync.name: sync for sync in (to.sync(root, each, sources, value) for each in documents)}
     functions = {function for each in documents if (function := to.local_function(root, each))}
     secrets = _secrets(sources, syncs) + [item for alert in alerts.values() for item in alert.fields.values()]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from project import functions, query, times
+from project.alerts import instant
 from project.document import Document, Where
 from project.nearest import nearest, one_of
 from project.schema.words import SYNC_NAME
@@ -79,8 +80,9 @@ def check_sync(document: Document, names: Known) -> None:
 
 def _check_common(document: Document, names: Known, at: Where) -> None:
     """What a sync and the defaults share."""
-    for index in range(len(document.get(list, *at, "alerts") or ())):
-        where = (*at, "alerts", index)
+    alerts = (*at, "alerts") if document.get(dict, *at, "alerts") is None else (*at, "alerts", "channels")
+    for index in range(len(document.get(list, *alerts) or ())):
+        where = (*alerts, index)
         channel = document.get(str, *where)
         if names.alerts is not None and channel is not None and channel not in names.alerts:
             document.report(
@@ -89,9 +91,20 @@ def _check_common(document: Document, names: Known, at: Where) -> None:
                 expected=one_of(names.alerts),
                 suggestion=nearest(channel, names.alerts),
             )
+    _check_mute(document, (*at, "alerts", "muted_until"))
     _check_pool(document, names, (*at, "limits"))
     _check_time(document, (*at, "retry", "backoff"), 0.001, LONGEST_BACKOFF, "1ms to 5 minutes")
     _check_schedule(document, (*at, "schedule"))
+
+
+def _check_mute(document: Document, where: Where) -> None:
+    text = document.get(str, *where)
+    if text is None:
+        return
+    try:
+        instant(text)
+    except ValueError:
+        document.report(where, f"'{text}' is no time", expected="a time such as 2027-01-31T08:00:00Z")
 
 
 def _check_pool(document: Document, names: Known, at: Where) -> None:

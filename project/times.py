@@ -7,7 +7,17 @@ import re
 from project.model import Schedule
 from rowcast.definition import Rate
 
-_SECONDS = {"ms": 0.001, "millisecond": 0.001, "s": 1, "second": 1, "m": 60, "minute": 60, "h": 3600, "hour": 3600}
+_SECONDS = {
+    "ms": 0.001,
+    "millisecond": 0.001,
+    "s": 1,
+    "second": 1,
+    "m": 60,
+    "minute": 60,
+    "h": 3600,
+    "hour": 3600,
+    "day": 86_400,
+}
 
 
 def seconds(text: str) -> float:
@@ -37,6 +47,18 @@ def schedule(value: object) -> Schedule:
         unit = unit.removesuffix("s")
         return Schedule(f"rate({count} {unit if int(count) == 1 else unit + 's'})")
     return Schedule(f"cron({' '.join(value['cron'].split())})", value.get("timezone", "UTC"))
+
+
+def period(schedule: Schedule) -> float | None:
+    """Seconds between two starts, where a schedule's form tells them: a rate, or a time of every day."""
+    if schedule.expression is None:
+        return None
+    inner = schedule.expression.partition("(")[2].rstrip(")")
+    if schedule.expression.startswith("rate("):
+        return seconds(inner)
+    minute, hour, *days = inner.split()
+    daily = all(day in ("*", "?") for day in days)
+    return 86_400.0 if daily and minute.isdecimal() and hour.isdecimal() else None
 
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from project.schema.parts import ACCOUNT, ALERTS, GUARD, LIMITS, POOLS, RETRY, SCHEDULE
-from project.schema.sources import ALERT, SECRET, SOURCE
+from project.schema.sources import ALERT, ALERT_SECRET, SECRET, SOURCE
 from project.schema.syncs import DESTINATION, MESSAGE, MODEL, event, invocation, triggers
 from project.schema.words import NAME, NAMED, REGION, Schema, fields, names, ref, text
 
@@ -15,6 +15,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TEMPLATE = r"[\s\S]*\{[{%][\s\S]*"
 _DEFS: Schema = {
     "secret": SECRET,
+    "alert_secret": ALERT_SECRET,
     "region": text("the AWS region; without it, the deployment's own", rf"^{REGION}$", "a region, like eu-west-1"),
     "account": ACCOUNT,
     "schedule": SCHEDULE,
@@ -26,12 +27,6 @@ _DEFS: Schema = {
         rf"^(arn:aws[a-z-]*:events:{REGION}:\d{{12}}:event-bus/)?[\w./-]{{1,256}}$",
         "a bus's name (letters, digits, . - _ /) or ARN",
     ),
-    "event_source": text(
-        "the event's source",
-        r"^(?!aws\.)[^\s].{0,255}$",
-        "1 to 256 characters that do not begin with aws., which AWS keeps for itself",
-    ),
-    "detail_type": text("the event's detail type", r"^.{1,128}$", "1 to 128 characters"),
     "event_source_or_template": text(
         "the event's source, which may be a Liquid template",
         rf"^(?!aws\.)([^\s].{{0,255}}|{_TEMPLATE})$",
@@ -102,7 +97,7 @@ PROJECT = _root(
         | {"type": ["object", "null"]},
     },
     ("sources",),
-    ("secret", "retry", "limits", "guard", "schedule", "bus", "event_source", "detail_type"),
+    ("secret", "alert_secret", "retry", "limits", "guard", "schedule", "bus"),
     **{"x-hints": {"syncs": "each sync is a file of its own in the folder syncs"}},
 )
 

@@ -137,4 +137,66 @@ POOLS: Schema = {
     "additionalProperties": fields("A shared limit.", {"rate": RATE}, ("rate",)),
 }
 
-ALERTS = names("alert channels of rowcast.yaml")
+_PERIOD = r"^[1-9]\d{0,5} (minutes?|hours?|days?)$"
+_CHANNELS = names("alert channels of rowcast.yaml")
+
+
+def _period(description: str) -> Schema:
+    return text(description, _PERIOD, "a whole number of minutes, hours or days: 2 hours, 7 days")
+
+
+_NO_SUCCESS = {
+    "description": "no run completed for so long; without it, two starts by the schedule and half an hour",
+    "errorMessage": "2 hours, 7 days, or false",
+    "oneOf": [
+        {"enum": [False, "off", "no"], "description": "not watched"},
+        text("the time", _PERIOD, "a whole number of minutes, hours or days"),
+    ],
+}
+_REJECTED = {
+    "description": "so many rows of a run, or more than this share of its changes, were not accepted",
+    "errorMessage": "a number of rows, or a share: 5%",
+    "oneOf": [
+        {"type": "integer", "minimum": 1, "description": "rows"},
+        {"type": "string", "pattern": r"^(100(\.0+)?|\d{1,2}(\.\d+)?) ?%$", "description": "a share"},
+    ],
+}
+ALERTS: Schema = {
+    "description": "Who is told, and of what besides failed and held runs.",
+    "errorMessage": "a list of channels, or a mapping such as {channels: [team], rejected: 5%}",
+    "oneOf": [
+        _CHANNELS,
+        fields(
+            "Channels and rules.",
+            {
+                "channels": _CHANNELS,
+                "severity": {
+                    "enum": ["critical", "error", "warning", "info"],
+                    "default": "error",
+                    "description": "how grave this sync's alerts are",
+                },
+                "rejected": _REJECTED,
+                "slower_than": _period("a run took longer"),
+                "no_success_for": _NO_SUCCESS,
+                "rows": fields(
+                    "The number of rows in the model.",
+                    {
+                        "min": {"type": "integer", "minimum": 0, "description": "fewer are an alert"},
+                        "max": {"type": "integer", "minimum": 0, "description": "more are an alert"},
+                        "change": {
+                            "type": "string",
+                            "pattern": r"^\d{1,5}(\.\d+)? ?%$",
+                            "description": "a run's rows differ by more from those of the run before",
+                            "errorMessage": "a share: 30%",
+                        },
+                    },
+                    minProperties=1,
+                ),
+                "unchanged_for": _period("no row was added, changed or removed for so long"),
+                "debt_older_than": _period("a row is owed for so long"),
+                "muted_until": text("nothing is told before this time: 2027-01-31T08:00:00Z"),
+            },
+            minProperties=1,
+        ),
+    ],
+}

@@ -81,8 +81,24 @@ SOURCE: Schema = {
     ],
 }
 
+ALERT_SECRET: Schema = {
+    "description": "A reference to a secret, which CloudFormation reads when it deploys.",
+    "x-secret": True,
+    "errorMessage": "{secret: name in Secrets Manager} or {env: VARIABLE}",
+    "oneOf": [
+        one
+        | {
+            "properties": {
+                name: {k: v for k, v in field.items() if k != "default"} for name, field in one["properties"].items()
+            }
+        }
+        for one in SECRET["oneOf"]
+        if "parameter" not in one["properties"]
+    ],
+}
+
 ALERT: Schema = {
-    "description": "A place that hears of failed and held runs.",
+    "description": "A place that hears of alerts.",
     "oneOf": [
         kind(
             "email",
@@ -100,27 +116,28 @@ ALERT: Schema = {
             },
             ("number",),
         ),
-        kind("slack", "A Slack channel.", {"webhook": ref("secret")}, ("webhook",)),
-        kind("pagerduty", "A PagerDuty service.", {"routing_key": ref("secret")}, ("routing_key",)),
+        kind("slack", "A Slack channel.", {"webhook": ref("alert_secret")}, ("webhook",)),
+        kind("pagerduty", "A PagerDuty service.", {"routing_key": ref("alert_secret")}, ("routing_key",)),
         kind(
             "webhook",
             "Any HTTPS endpoint.",
             {
                 "url": {
                     "description": "its URL, or a reference to a secret that holds it",
-                    "errorMessage": "an https:// URL, or a secret: {secret: …}, {parameter: …} or {env: …}",
+                    "errorMessage": "an https:// URL, or a secret: {secret: …} or {env: …}",
                     "oneOf": [
                         text("its URL", r"^https://[^\s]+$", "an https:// URL", **{"x-secret": True}),
-                        ref("secret"),
+                        ref("alert_secret"),
                     ],
-                }
+                },
+                "token": ref("alert_secret"),
             },
             ("url",),
         ),
         kind(
             "eventbridge",
-            "A bus in this account.",
-            {"bus": ref("bus"), "source": ref("event_source"), "detail_type": ref("detail_type")},
+            "A bus in this region, which gets the events as they are.",
+            {"bus": ref("bus")},
             ("bus",),
         ),
     ],

@@ -113,6 +113,7 @@ def test_the_designs_eventbridge_sample_means_what_it_says(folder: Folder) -> No
         retry=definition.Retry(immediate=3, backoff_seconds=1.0),
         limits=definition.Limits(rate=definition.Rate(count=600, seconds=60), concurrency=5),
         guard=definition.Guard(max_removed=0.15, max_changed=0.5, allow_empty=False),
+        alerts=definition.Alerts(channels=("data-team",), late_after=3600),
     )
     assert sync.schedule == project.Schedule("rate(15 minutes)", None)
     assert sync.alerts == ("data-team",)
@@ -195,9 +196,9 @@ def test_the_designs_sources_and_alert_channels_mean_what_they_say(folder: Folde
         name="warehouse", host="db.internal", database="dwh", user="rowcast", password=warehouse
     )
     assert loaded.alerts["data-team"] == project.AlertChannel(
-        "data-team", "slack", {"webhook": SecretRef(name="rowcast/slack")}
+        "data-team", "slack", {"webhook": SecretRef(name="rowcast/slack", key="")}
     )
-    assert loaded.secrets == (warehouse, SecretRef(name="rowcast/slack"))
+    assert loaded.secrets == (warehouse, SecretRef(name="rowcast/slack", key=""))
     assert loaded.folders == {"shop": loaded.root / "data"}
 
 
