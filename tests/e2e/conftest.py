@@ -33,12 +33,25 @@ def handler(event, context):
     print("working")
     return "done"
 """
+CRAFTED = {
+    "triggers": {
+        "added": {
+            "bus": "things",
+            "source": "com.example.{{ row.kind }}",
+            "detail_type": "Thing {{ change.operation }}",
+            "message": {"columns": {"id": "id", "of.kind": "kind", "version": {"value": 2}}, "metadata": True},
+        },
+        "changed": {"bus": "things", "source": "com.example", "detail_type": "Thing", "message": {"oversize": "s3"}},
+    },
+    "message": {"template": '{"never": "used"}'},
+}
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     made = Folder(tmp_path_factory.mktemp("project"))
-    made.write("rowcast.yaml", yaml.safe_dump({"sources": {"here": {"type": "files", "path": "data"}}}))
+    main = {"sources": {"here": {"type": "files", "path": "data"}}, "pools": {"crm": {"rate": "5 per second"}}}
+    made.write("rowcast.yaml", yaml.safe_dump(main))
     for name, code in {"picky": PICKY, "slow": SLOW, "broken": BROKEN, "chatty": CHATTY}.items():
         made.write(f"targets/{name}.py", code)
     for name in ("events", "quiet", "twice", "gone", "lasting", "unreadable", "stopped"):
@@ -49,6 +62,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     made.sync("misspoken", **to_function("./targets/chatty.py:handler"))
     made.sync("missing", **to_function("arn:aws:lambda:us-east-1:000000000000:function:nobody"))
     made.sync("shaped", message={"template": '{"id": {{ row.id }}}{% if row.size == 4 %} and more{% endif %}'})
+    made.sync("crafted", **CRAFTED)
+    made.sync("pooled", limits={"pool": "crm", "concurrency": 2})
     made.table("events", {"id": 1, "name": "a"})
     yield made
     made.rowcast("local", "down")
