@@ -170,6 +170,12 @@ def test_the_end_of_an_older_run_changes_nothing(desk: Fakes) -> None:
     assert desk.told() == []
 
 
+def test_a_run_that_only_looked_says_nothing(desk: Fakes) -> None:
+    alert_run(EVERYTHING, summary(1, "failed"), desk.needs)
+    alert_run(EVERYTHING, summary(2, "planned", rows=0), desk.needs)
+    assert desk.told() == [("failed", "raised")]
+
+
 def test_the_same_end_told_twice_is_told_once(desk: Fakes) -> None:
     for _ in range(3):
         alert_run(EVERYTHING, summary(1, "failed"), desk.needs)

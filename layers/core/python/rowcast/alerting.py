@@ -86,7 +86,7 @@ _Finding = tuple[bool, str]
 def judge_run(rules: Alerts, book: Book | None, summary: dict[str, Any], deployment: str, now: float) -> Book:
     """After a run ended. One that a newer run has overtaken changes nothing."""
     before = book or Book(sync=summary["sync"], seen_at=now)
-    if summary["run"] < before.run:
+    if summary["run"] < before.run or summary.get("status") not in ("completed", "failed", "held"):
         return before
     counts = {name: summary[name] for name in _COUNTS if summary.get(name) is not None}
     after = msgspec.structs.replace(before, run=summary["run"], counts=counts)
