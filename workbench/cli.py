@@ -11,6 +11,7 @@ import click
 
 from rowcast.errors import RowcastError
 from workbench.cli_local import local
+from workbench.cli_sent import calls, history, rejects
 from workbench.options import COMPLETED, FAILED, USAGE, UsageFault, as_json, emit, from_where, silent, where_options
 
 
@@ -28,7 +29,8 @@ def cli(context: click.Context, project: Path) -> None:
     context.obj = project.resolve()
 
 
-cli.add_command(local)
+for command in (local, calls, history, rejects):
+    cli.add_command(command)
 
 
 def main() -> None:
@@ -199,24 +201,6 @@ def run_info(project: Path, run: str, json_: bool, place: Any) -> None:
             emit([record])
         else:
             show.run_info(record)
-
-
-@cli.command()
-@click.argument("sync")
-@from_where
-@as_json
-def rejects(project: Path, sync: str, json_: bool, place: Any) -> None:
-    """Lists the rows that are owed: rejected, or in doubt."""
-    from workbench import info, show
-
-    known = _syncs(project)
-    if sync not in known:
-        raise _no_such(sync, known)
-    records = info.rejects(place, sync)
-    if json_:
-        emit(records)
-    else:
-        show.rejects(sync, list(records))
 
 
 @cli.command()

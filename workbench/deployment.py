@@ -10,8 +10,12 @@ from rowcast.errors import RowcastError
 from workbench.aws import Aws
 
 if TYPE_CHECKING:
+    from rowcast.stores.calls import S3Calls
     from rowcast.stores.changes import DynamoChanges
     from rowcast.stores.debts import DynamoDebts
+    from rowcast.stores.definitions import AwsDefinitions
+    from rowcast.stores.objects import Objects
+    from rowcast.stores.snapshots import S3Snapshots
     from rowcast.stores.state import DynamoState
 
 STACK = "Rowcast"
@@ -54,11 +58,34 @@ class Place:
             bodies=self._bodies(),
         )
 
-    def _bodies(self) -> Any:
-        from rowcast.stores.bodies import Bodies
+    @cached_property
+    def objects(self) -> Objects:
         from rowcast.stores.objects import Objects
 
-        return Bodies(objects=Objects(client=self.aws.client("s3"), bucket=self.output("Bucket")))
+        return Objects(client=self.aws.client("s3"), bucket=self.output("Bucket"))
+
+    @cached_property
+    def calls(self) -> S3Calls:
+        from rowcast.stores.calls import S3Calls
+
+        return S3Calls(objects=self.objects)
+
+    @cached_property
+    def snapshots(self) -> S3Snapshots:
+        from rowcast.stores.snapshots import S3Snapshots
+
+        return S3Snapshots(objects=self.objects)
+
+    @cached_property
+    def definitions(self) -> AwsDefinitions:
+        from rowcast.stores.definitions import AwsDefinitions
+
+        return AwsDefinitions(ssm=self.aws.client("ssm"), objects=self.objects, prefix=self.output("ParameterPrefix"))
+
+    def _bodies(self) -> Any:
+        from rowcast.stores.bodies import Bodies
+
+        return Bodies(objects=self.objects)
 
 
 def find(project: Path, *, local: bool, profile: str | None, stack: str = STACK) -> Place:

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from rowcast.models import Run
+from rowcast.models import Debt, Run
 from rowcast.summary import summarize
 from workbench.deployment import Place
+from workbench.keys import shown
 from workbench.local.arrivals import iso
 
 _FIRST, _LAST = "0" * 32, "f" * 32
@@ -49,11 +50,19 @@ def rejects(place: Place, sync: str) -> Iterator[dict[str, Any]]:
     """The rows that the sync owes. `key` is the value of the key's column; a list where the key has several."""
     for debt in place.debts.debts(sync, _FIRST, _LAST):
         yield {
-            "key": debt.key[0] if len(debt.key) == 1 else debt.key,
+            "key": shown(debt.key),
             "operation": debt.operation,
             "reason": debt.reason,
             "outcome": "in_doubt" if debt.in_doubt else "rejected",
+            "kind": _kind(debt),
             "attempts": debt.attempts,
             "first_run": debt.first_run,
             "last_run": debt.last_run,
         }
+
+
+def _kind(debt: Debt) -> str:
+    """`invalid`: no message could be made; `unsent`: sending stopped before its turn."""
+    if debt.attempts == 0:
+        return "unsent" if debt.reason.startswith("not sent: ") else "invalid"
+    return "in_doubt" if debt.in_doubt else "rejected"

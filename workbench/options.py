@@ -54,3 +54,25 @@ def emit(records: Iterable[dict[str, Any]]) -> None:
 
 def silent(_: str) -> None:
     """For commands whose output is JSON."""
+
+
+def no_such(sync: str, syncs: Iterable[str]) -> UsageFault:
+    from difflib import get_close_matches
+
+    near = get_close_matches(sync, list(syncs), n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return UsageFault(f"There is no sync {sync}.{hint} The project has: {', '.join(sorted(syncs))}.")
+
+
+def syncs_of(project: Path) -> list[str]:
+    import project as configuration
+
+    return sorted(configuration.load(project).syncs)
+
+
+def known_sync(project: Path, sync: str) -> str:
+    """The sync itself. Raises UsageFault when the folder has none of this name."""
+    known = syncs_of(project)
+    if sync not in known:
+        raise no_such(sync, known)
+    return sync

@@ -181,23 +181,6 @@ def run_info(record: dict[str, Any]) -> None:
         out.print(rows)
 
 
-def rejects(sync: str, records: list[dict[str, Any]]) -> None:
-    if not records:
-        out.print(f"{escape(sync)} owes nothing.")
-        return
-    rows = table("KEY", "OPERATION", "OUTCOME", "TRIES", "SINCE", "REASON", numbers=("TRIES",), wide={"REASON": 1})
-    for one in records:
-        rows.add_row(
-            escape(text_of(one["key"])),
-            coloured(one["operation"]),
-            coloured(one["outcome"]),
-            str(one["attempts"]),
-            one["first_run"],
-            escape(one["reason"]),
-        )
-    out.print(rows)
-
-
 def events(records: Iterable[dict[str, Any]]) -> None:
     """Each line is printed when it arrives, so the columns have fixed widths."""
     empty = True

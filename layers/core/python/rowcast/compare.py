@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import duckdb
 
 FETCH_ROWS = 500
-_TYPES = {
+TYPES = {
     "boolean": "BOOLEAN",
     "integer": "BIGINT",
     "decimal": "VARCHAR",
@@ -116,7 +116,7 @@ def _side(manifest: Manifest, numbers: Iterable[int], sides: Sides, over: list[C
     files = [str(path) for number in numbers for path in _fetched(manifest, number, sides)]
     fingerprint = "_fingerprint" if over is None else sql.fingerprint(over)
     if not files:
-        empty = ", ".join(f"NULL::{_TYPES[column.type]} AS {sql.quote(column.name)}" for column in manifest.columns)
+        empty = ", ".join(f"NULL::{TYPES[column.type]} AS {sql.quote(column.name)}" for column in manifest.columns)
         return f"SELECT NULL::UUID AS k, NULL::UUID AS f, {empty} WHERE false"
     names = ", ".join(sql.quote(column.name) for column in manifest.columns)
     listed = ", ".join(f"'{file}'" for file in files)

@@ -24,6 +24,11 @@ class S3Calls:
         key = f"calls/{sync}/{run}/{chunk}-{claim}.jsonl.gz"
         self._objects.put(key, gzip.compress(lines, compresslevel=1, mtime=0))
 
+    def runs(self, sync: str) -> list[str]:
+        """The names under which calls of the sync are kept."""
+        prefix = f"calls/{sync}/"
+        return [folder.removeprefix(prefix).rstrip("/") for folder in self._objects.folders(prefix)]
+
     def calls(self, sync: str, run: str) -> Iterator[CallRecord]:
         for key in self._objects.keys(f"calls/{sync}/{run}/"):
             data = self._objects.get(key)

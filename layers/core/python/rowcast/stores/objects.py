@@ -64,6 +64,12 @@ class Objects:
         for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix):
             yield from (item["Key"] for item in page.get("Contents", []))
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """What lies below the prefix, up to the next slash."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+        for page in pages:
+            yield from (item["Prefix"] for item in page.get("CommonPrefixes", []))
+
     def delete(self, keys: Iterable[str]) -> None:
         remaining = iter(keys)
         while batch := list(islice(remaining, 1000)):

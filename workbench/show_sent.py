@@ -1,0 +1,143 @@
+"""What was sent, as people see it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from rich.markup import escape
+
+from workbench.show import COLOURS, coloured, out, table, text_of
+
+_EXAMPLES = 3
+_WORDS = {"in_doubt": "in doubt", "unsent": "not sent"}
+
+
+def calls(records: list[dict[str, Any]], *, full: bool, more: bool) -> None:
+    if not records:
+        out.print("No such call is kept.")
+        return
+    if full:
+        for one in records:
+            _call(one)
+    else:
+        rows = table(
+            "TIME", "SYNC", "RUN", "TRY", "SECONDS", "OUTCOMES", "KEYS", numbers=("TRY", "SECONDS"), wide=_WIDE
+        )
+        for one in records:
+            seconds = f"{one['seconds']:.3f}"
+            clock = one["started_at"][5:19].replace("T", " ")
+            run = f"{one['run']}"
+            rows.add_row(
+                clock,
+                escape(one["sync"]),
+                run,
+                str(one["attempt"]),
+                seconds,
+                _outcomes(one),
+                escape(_keys(one["keys"])),
+            )
+        out.print(rows)
+    if more:
+        out.print("[dim]There are more: --limit, --since[/]")
+
+
+_WIDE = {"KEYS": 1}
+
+
+def _call(one: dict[str, Any]) -> None:
+    test = "  [yellow]test[/]" if one["test"] else ""
+    out.print(f"[bold]{one['started_at']}[/]  {escape(one['sync'])}  {one['run']}  call {one['call']}{test}")
+    out.print(f"  attempt {one['attempt']}, {one['seconds']:.3f} s, {_outcomes(one)}", soft_wrap=True)
+    if one["error"]:
+        out.print(f"  [red]{escape(one['error'])}[/]", soft_wrap=True)
+    for name in ("request", "reply"):
+        out.print(f"  [dim]{name:<8}[/]{escape(text_of(one[name]))}", soft_wrap=True)
+
+
+def _outcomes(one: dict[str, Any]) -> str:
+    if not one["outcomes"]:
+        return "[red]nothing sent[/]"
+    counts = Counter(one["outcomes"])
+    return ", ".join(f"{count} {_word(name)}" for name, count in counts.most_common())
+
+
+def _word(name: str) -> str:
+    colour = COLOURS.get(name, "red")
+    return f"[{colour}]{_WORDS.get(name, name)}[/]"
+
+
+def _keys(found: list[Any]) -> str:
+    some = ", ".join(text_of(key) for key in found[:_EXAMPLES])
+    return some + (f" and {len(found) - _EXAMPLES} more" if len(found) > _EXAMPLES else "")
+
+
+def history(sync: str, key: str, records: list[dict[str, Any]]) -> None:
+    if not records:
+        out.print(
+            f"Nothing is kept of {escape(key)} in {escape(sync)}: no run of the last 30 days sent a change of it."
+        )
+        return
+    for one in records:
+        _moment(one)
+
+
+def _moment(one: dict[str, Any]) -> None:
+    again = f"  [dim]owed since {one['retry_of']}[/]" if one.get("retry_of") else ""
+    out.print(f"[bold]{one['time'][:19].replace('T', ' ')}[/]  run {one['run']}  {coloured(one['operation'])}{again}")
+    if one["operation"] == "settled":
+        out.print("  nothing is owed any more: the source is back at what was accepted")
+        return
+    for name, old, new in _values(one):
+        out.print(f"  {escape(name)}: [red]{escape(old)}[/] → [green]{escape(new)}[/]", soft_wrap=True)
+    if one["message"] is not None:
+        out.print(f"  [dim]message[/] {escape(text_of(one['message']))}", soft_wrap=True)
+    outcome = _word(one["outcome"]) if one["outcome"] else "[yellow]no outcome yet[/]"
+    tries = f"{one['attempts']} send{'s' if one['attempts'] != 1 else ''}"
+    reason = f": {escape(one['reason'])}" if one["reason"] else ""
+    out.print(f"  {outcome} after {tries}{reason}", soft_wrap=True)
+
+
+def _values(one: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
+    before, after = one["before"], one["after"]
+    if one["operation"] == "changed":
+        for name in one["columns"]:
+            yield name, text_of((before or {}).get(name)), text_of((after or {}).get(name))
+
+
+def reasons(sync: str, records: Iterable[dict[str, Any]]) -> None:
+    """Owed rows by what keeps them: how many, and a few of their keys."""
+    counts: Counter[tuple[str, str]] = Counter()
+    examples: dict[tuple[str, str], list[Any]] = {}
+    for one in records:
+        group = (one["kind"], one["reason"])
+        counts[group] += 1
+        if len(some := examples.setdefault(group, [])) < _EXAMPLES:
+            some.append(one["key"])
+    if not counts:
+        out.print(f"{escape(sync)} owes nothing.")
+        return
+    rows = table("ROWS", "OUTCOME", "REASON", "KEYS", numbers=("ROWS",), wide={"REASON": 3, "KEYS": 2})
+    for group, count in counts.most_common():
+        shown = ", ".join(text_of(key) for key in examples[group]) + (", …" if count > len(examples[group]) else "")
+        rows.add_row(str(count), _word(group[0]), escape(group[1]), escape(shown))
+    out.print(rows)
+    out.print(f"[dim]one row a line: rowcast rejects {escape(sync)} --rows[/]", soft_wrap=True)
+
+
+def rejects(sync: str, records: list[dict[str, Any]]) -> None:
+    if not records:
+        out.print(f"{escape(sync)} owes nothing.")
+        return
+    rows = table("KEY", "OPERATION", "OUTCOME", "TRIES", "SINCE", "REASON", numbers=("TRIES",), wide={"REASON": 1})
+    for one in records:
+        rows.add_row(
+            escape(text_of(one["key"])),
+            coloured(one["operation"]),
+            _word(one["kind"]),
+            str(one["attempts"]),
+            one["first_run"],
+            escape(one["reason"]),
+        )
+    out.print(rows)
