@@ -1,4 +1,4 @@
-"""open: event {sync, scheduled_at, execution} → Opened."""
+"""open: event {sync, scheduled_at, execution, input: {mode, request} or without} → Opened."""
 
 from typing import Any
 
@@ -15,8 +15,10 @@ def handler(event: dict[str, Any], step: Step) -> Opened:
         definitions=services.definitions,
         debts=services.debts,
         executions=services.executions,
+        documents=services.objects,
         clock=services.clock,
         destination=services.destination,
         queue=services.queue,
     )
-    return open_run(event["sync"], event["scheduled_at"], event["execution"], needs)
+    steer = {name: event["input"][name] for name in ("mode", "request") if name in event.get("input", {})}
+    return open_run(event["sync"], event["scheduled_at"], event["execution"], needs, **steer)

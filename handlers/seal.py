@@ -16,6 +16,8 @@ def handler(event: dict[str, Any], step: Step) -> Sealed:
         definitions=services.definitions,
         changes=services.changes,
         clock=services.clock,
+        documents=services.objects,
+        render=services.render,
     )
     sealed = seal_run(event["sync"], event["run"], event["token"], needs)
     if sealed.next == "held":

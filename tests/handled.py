@@ -87,7 +87,7 @@ class HandledWorld(World):
             alerting=Alerting(alerts=self.alerts, announcer=self.alerts, clock=self.clock, deployment="shop"),
         )
 
-    STORES = ("states", "snapshots", "definitions", "changes", "debts", "calls", "executions", "clock")
+    STORES = ("states", "snapshots", "definitions", "changes", "debts", "calls", "executions", "objects", "clock")
 
     def _handled(self, module: ModuleType, **event: Any) -> Any:
         """What the handler answers to the event; its input, answer and error are kept."""
@@ -100,8 +100,9 @@ class HandledWorld(World):
         self.kept.append(msgspec.json.encode(answer).decode())
         return SimpleNamespace(**answer) if isinstance(answer, dict) else answer
 
-    def open(self, scheduled_at: str, execution: str) -> Any:
-        return self._handled(open_, sync=self.sync, scheduled_at=scheduled_at, execution=execution)
+    def open(self, scheduled_at: str, execution: str, **steer: Any) -> Any:
+        start = {"sync": self.sync, "scheduled_at": scheduled_at}
+        return self._handled(open_, **start, execution=execution, input={**start, **steer})
 
     def snapshot(self, run: str, token: int) -> Any:
         return self._handled(snapshot, sync=self.sync, run=run, token=token)

@@ -28,7 +28,7 @@ from rowcast.diff import Diffing, diff_run
 from rowcast.errors import RowcastError
 from rowcast.fail import Failing, fail_run
 from rowcast.fan_out import FanningOut, fan_out_run
-from rowcast.models import Column, ColumnType, Run, to_json
+from rowcast.models import Column, ColumnType, Mode, Request, Run, to_json
 from rowcast.open import Opening, open_run
 from rowcast.ports import Render, Source, SourceResult
 from rowcast.seal import Sealing, seal_run
@@ -101,6 +101,7 @@ class World:
         self.queue = fakes.FakeRetryQueue()
         self.calls = fakes.FakeCallStore()
         self.executions = fakes.FakeExecutions()
+        self.objects: ports.Documents = fakes.FakeDocuments()
         self.target = fakes.FakeDestination()
         self.pace: ports.Pace = fakes.FakePace(self.clock)
         self.definition = definition or sync_definition()
@@ -115,18 +116,19 @@ class World:
 
     # --- the steps, each as its handler calls it ---
 
-    def open(self, scheduled_at: str, execution: str) -> Any:
+    def open(self, scheduled_at: str, execution: str, **steer: Any) -> Any:
         needs = Opening(
             states=self.states,
             snapshots=self.snapshots,
             definitions=self.definitions,
             debts=self.debts,
             executions=self.executions,
+            documents=self.objects,
             clock=self.clock,
             destination=lambda definition, deployment: self.target,
             queue=lambda deployment: self.queue,
         )
-        return open_run(self.sync, scheduled_at, execution, needs)
+        return open_run(self.sync, scheduled_at, execution, needs, **steer)
 
     def snapshot(self, run: str, token: int) -> Any:
         with tempfile.TemporaryDirectory() as folder:
@@ -163,6 +165,8 @@ class World:
             definitions=self.definitions,
             changes=self.changes,
             clock=self.clock,
+            documents=self.objects,
+            render=self.render,
         )
         return seal_run(self.sync, run, token, needs)
 
@@ -197,9 +201,7 @@ class World:
         return commit_run(self.sync, run, token, needs)
 
     def fail(self, scheduled_at: str, execution: str, error: RowcastError) -> dict[str, Any]:
-        needs = Failing(
-            states=self.states, snapshots=self.snapshots, clock=self.clock, changes=self.changes
-        )
+        needs = Failing(states=self.states, snapshots=self.snapshots, clock=self.clock, changes=self.changes)
         cause = to_json({"errorMessage": str(error), "errorType": type(error).__name__}).decode()
         return fail_run(self.sync, scheduled_at, execution, {"Error": type(error).__name__, "Cause": cause}, needs)
 
@@ -216,13 +218,16 @@ class World:
 
     # --- the state machine ---
 
-    def run(self, scheduled_at: str | None = None, on: Callable[[str], None] = lambda state: None) -> dict[str, Any]:
-        """One execution; answers the summary. `on` sees each state's name before it: raise there to die."""
+    def run(
+        self, scheduled_at: str | None = None, on: Callable[[str], None] = lambda state: None, **steer: Any
+    ) -> dict[str, Any]:
+        """One execution; answers the summary. `on` sees each state's name before it: raise there to die. `steer`: what
+        more its input holds."""
         scheduled_at = scheduled_at or self.next_time()
         execution = f"execution-{scheduled_at}-{self.starts}"
         self.executions.running.add(execution)
         try:
-            return self._machine(scheduled_at, execution, on)
+            return self._machine(scheduled_at, execution, on, steer)
         except RowcastError as error:
             return self.fail(scheduled_at, execution, error)
         finally:
@@ -234,11 +239,20 @@ class World:
         self.clock.time += 60
         return datetime.fromtimestamp(self.clock.time, UTC).isoformat()
 
-    def _machine(self, scheduled_at: str, execution: str, on: Callable[[str], None]) -> dict[str, Any]:
+    def steer(self, mode: Mode, *, on: Callable[[str], None] = lambda state: None, **asked: Any) -> dict[str, Any]:
+        """One execution that a person asked for."""
+        request = Request(sync=self.sync, mode=mode, by="arn:aws:iam::1:user/ann", at=self.clock.now(), **asked)
+        key = f"requests/{self.sync}/{self.starts}.json"
+        self.objects.put(key, to_json(request))
+        return self.run(on=on, mode=mode, request=key)
+
+    def _machine(
+        self, scheduled_at: str, execution: str, on: Callable[[str], None], steer: dict[str, Any]
+    ) -> dict[str, Any]:
         while True:
             on("open")
-            opened = self.open(scheduled_at, execution)
-            if opened.next in ("busy", "duplicate"):
+            opened = self.open(scheduled_at, execution, **steer)
+            if opened.next in ("busy", "duplicate", "ended"):
                 return dict(opened.summary)
             step, work = opened.next, opened.work_key
             if step == "snapshot":
@@ -249,7 +263,7 @@ class World:
                     self.diff(opened.run, opened.token, partition)
                 on("seal")
                 sealed = self.seal(opened.run, opened.token)
-                if sealed.next == "held":
+                if sealed.next in ("held", "planned"):
                     return dict(sealed.summary)
                 step, work = sealed.next, sealed.work_key
             for chunk in self.snapshots.work(work) if step == "fan_out" else []:

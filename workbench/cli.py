@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,19 @@ import click
 from rowcast.errors import RowcastError
 from workbench.cli_local import local
 from workbench.cli_sent import calls, history, rejects
-from workbench.options import COMPLETED, FAILED, USAGE, UsageFault, as_json, emit, from_where, silent, where_options
+from workbench.cli_steer import COMMANDS
+from workbench.options import (
+    COMPLETED,
+    FAILED,
+    USAGE,
+    UsageFault,
+    as_json,
+    emit,
+    from_where,
+    no_such,
+    ready,
+    where_options,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -30,6 +42,8 @@ def cli(context: click.Context, project: Path) -> None:
 
 
 for command in (local, calls, history, rejects):
+    cli.add_command(command)
+for command in COMMANDS:
     cli.add_command(command)
 
 
@@ -113,7 +127,7 @@ def run(project: Path, sync: str, local: bool, profile: str | None, stack: str, 
     from workbench import running, show
 
     try:
-        place = _ready(project, sync, local=local, profile=profile, stack=stack, quiet=json_)
+        place = ready(project, sync, local=local, profile=profile, stack=stack, quiet=json_)
         execution = running.Execution(place, sync)
         result = show.followed(execution, quiet=json_)
     except Exception as error:
@@ -125,36 +139,6 @@ def run(project: Path, sync: str, local: bool, profile: str | None, stack: str, 
     else:
         show.result(result)
     return COMPLETED if result["status"] == "completed" else FAILED
-
-
-def _ready(project: Path, sync: str, *, local: bool, profile: str | None, stack: str, quiet: bool) -> Any:
-    """The deployment with everything that a run of this sync reads in place."""
-    from workbench.deployment import Place, find
-    from workbench.local import deploy, server
-
-    if local or (profile is None and server.Home(project).read() is not None):
-        aws, deployed = deploy.ensure(project, silent if quiet else click.echo)
-        if sync not in deployed.syncs:
-            raise _no_such(sync, deployed.syncs)
-        deploy.prepare(aws, deployed, sync)
-        return Place(aws, deployed.outputs)
-    import project as configuration
-    from workbench.local import provision
-
-    loaded = configuration.load(project)
-    if sync not in loaded.syncs:
-        raise _no_such(sync, list(loaded.syncs))
-    place = find(project, local=False, profile=profile, stack=stack)
-    provision.copy_folders(place.aws.client("s3"), place.output("Bucket"), provision.needs(loaded).folders)
-    return place
-
-
-def _no_such(sync: str, syncs: Iterable[str]) -> UsageFault:
-    from difflib import get_close_matches
-
-    near = get_close_matches(sync, list(syncs), n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return UsageFault(f"There is no sync {sync}.{hint} The project has: {', '.join(sorted(syncs))}.")
 
 
 def _syncs(project: Path) -> list[str]:
@@ -175,7 +159,7 @@ def runs(project: Path, sync: str | None, limit: int, json_: bool, place: Any) -
 
     known = _syncs(project)
     if sync and sync not in known:
-        raise _no_such(sync, known)
+        raise no_such(sync, known)
     found = [run for name in ([sync] if sync else known) for run in place.states.runs(name, limit)]
     found.sort(key=lambda run: run.started_at, reverse=True)
     records = [{**summarize(run), "started_at": show.iso(run.started_at)} for run in found[:limit]]

@@ -56,6 +56,28 @@ def silent(_: str) -> None:
     """For commands whose output is JSON."""
 
 
+def ready(project: Path, sync: str, *, local: bool, profile: str | None, stack: str, quiet: bool) -> Any:
+    """The deployment with everything that a run of this sync reads in place."""
+    from workbench.deployment import Place, find
+    from workbench.local import deploy, server
+
+    if local or (profile is None and server.Home(project).read() is not None):
+        aws, deployed = deploy.ensure(project, silent if quiet else click.echo)
+        if sync not in deployed.syncs:
+            raise no_such(sync, deployed.syncs)
+        deploy.prepare(aws, deployed, sync)
+        return Place(aws, deployed.outputs)
+    import project as configuration
+    from workbench.local import provision
+
+    loaded = configuration.load(project)
+    if sync not in loaded.syncs:
+        raise no_such(sync, list(loaded.syncs))
+    place = find(project, local=False, profile=profile, stack=stack)
+    provision.copy_folders(place.aws.client("s3"), place.output("Bucket"), provision.needs(loaded).folders)
+    return place
+
+
 def no_such(sync: str, syncs: Iterable[str]) -> UsageFault:
     from difflib import get_close_matches
 

@@ -44,7 +44,8 @@ class Progress(msgspec.Struct, kw_only=True):
 class Execution:
     """One start of the state machine."""
 
-    def __init__(self, place: Place, sync: str) -> None:
+    def __init__(self, place: Place, sync: str, **steer: str) -> None:
+        """`steer`: what more its input holds."""
         self._place = place
         self.sync = sync
         now = datetime.now(UTC)
@@ -53,7 +54,7 @@ class Execution:
         self.arn: str = self._client.start_execution(
             stateMachineArn=place.output("StateMachine"),
             name=f"{sync[:50]}-{now:%Y%m%dT%H%M%S}-{now.microsecond:06d}",
-            input=json.dumps({"sync": sync, "scheduled_at": now.isoformat()}),
+            input=json.dumps({"sync": sync, "scheduled_at": now.isoformat(), **steer}),
         )["executionArn"]
 
     def follow(self, *, watch: bool) -> Iterator[Progress]:

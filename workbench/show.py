@@ -17,6 +17,7 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 COLOURS = {
     "completed": "green",
+    "planned": "cyan",
     "accepted": "green",
     "running": "cyan",
     "failed": "red",

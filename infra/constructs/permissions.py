@@ -38,6 +38,7 @@ class Permissions:
         return [
             self._parameters(),
             self._objects("definitions/", *ONCE),
+            self._objects("requests/", *GET),
             *self._abandoned_runs(),
             self._table(self._storage.state, *READ_ITEM, *UPDATE),
             self._table(self._storage.debts, *READ_ITEMS),
@@ -76,8 +77,9 @@ class Permissions:
             self._objects("work/", *PUT),
             *self._abandoned_runs(),
             self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE),
-            self._table(self._storage.changes, *QUERY),
+            self._table(self._storage.changes, *READ_ITEM, *QUERY),
             self._objects("overflow/", *GET),
+            self._objects("plans/", *PUT),
             self._announcing(),
         ]
 

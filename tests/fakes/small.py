@@ -80,6 +80,17 @@ class FakeExecutions:
         return execution in self.running
 
 
+class FakeDocuments:
+    def __init__(self) -> None:
+        self.stored: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes | None:
+        return self.stored.get(key)
+
+    def put(self, key: str, body: bytes) -> None:
+        self.stored[key] = body
+
+
 class FakeDefinitionStore:
     """`deploy` puts a sync where the real one puts a parameter and an asset."""
 

@@ -39,6 +39,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         PARAMETERS: {"ssm:GetParameter"},
         ASSETS: GET,
         f"{BUCKET}/definitions/*": GET | PUT,
+        f"{BUCKET}/requests/*": GET,
         f"{BUCKET}/snapshots/*": DELETE,
         f"{BUCKET}/work/*": DELETE,
         BUCKET: LIST,
@@ -75,10 +76,11 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         f"{BUCKET}/definitions/*": GET,
         f"{BUCKET}/snapshots/*": GET | DELETE,
         f"{BUCKET}/work/*": PUT | DELETE,
+        f"{BUCKET}/plans/*": PUT,
         f"{BUCKET}/overflow/*": GET,
         BUCKET: LIST,
         STATE: ITEM | CHECK | UPDATE,
-        CHANGES: QUERY,
+        CHANGES: ITEM | QUERY,
     },
     **{
         f"Functions{function}Role": {

@@ -12,9 +12,9 @@ from infra.constructs.workflow import DEFINITION
 from tests.infra.template import Template
 
 State = dict[str, Any]
-POINTERS = {"sync", "run", "token", "partition", "chunk", "scheduled_at", "execution", "error"}
+POINTERS = {"sync", "run", "token", "partition", "chunk", "scheduled_at", "execution", "error", "input"}
 PAYLOADS = {
-    "Open": {"sync", "scheduled_at", "execution"},
+    "Open": {"sync", "scheduled_at", "execution", "input"},
     "Snapshot": {"sync", "run", "token"},
     "DiffPartition": {"sync", "run", "token", "partition"},
     "Seal": {"sync", "run", "token"},

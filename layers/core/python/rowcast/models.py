@@ -247,16 +247,36 @@ class ChunkState(msgspec.Struct, kw_only=True):
 CHUNKS_LIVE_SECONDS = 20 * 86400
 """A run's chunks are surely still there within this time of sealing: the table drops them 30 days after writing."""
 
-RunStatus = Literal["running", "completed", "failed", "held", "abandoned"]
+RunStatus = Literal["running", "completed", "failed", "held", "abandoned", "planned"]
 Phase = Literal["open", "snapshot", "sealed", "committed"]
+Mode = Literal["run", "plan"]
+"""What an execution is for. `plan` stops where sending would begin."""
+
+
+class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What a person asks of a sync, under `requests/<sync>/` in the bucket: an execution's input only points to it.
+
+    `by`: who, as AWS knows them.
+    """
+
+    version: Literal[1] = 1
+    sync: str
+    mode: Mode
+    by: str
+    at: float
 
 
 class Run(msgspec.Struct, kw_only=True):
-    """One run. After phase "sealed" something may have been sent, and the run is finished, never abandoned."""
+    """One run. After phase "sealed" something may have been sent, and the run is finished, never abandoned.
+
+    `requested_by`: who asked for it; empty for a scheduled one.
+    """
 
     version: Literal[1] = 1
     sync: str
     run: str
+    mode: Mode = "run"
+    requested_by: str = ""
     status: RunStatus = "running"
     phase: Phase = "open"
     generation: int

@@ -9,13 +9,14 @@ from typing import Any, Literal
 import msgspec
 
 from rowcast.definition import Definition
-from rowcast.errors import DefinitionInvalid, DestinationRefused
-from rowcast.models import Deployment, Head, Notice, Run
+from rowcast.errors import DefinitionInvalid, DestinationRefused, RunFailed
+from rowcast.models import Deployment, Head, Mode, Notice, Request, Run
 from rowcast.ports import (
     Clock,
     DebtStore,
     DefinitionStore,
     Destination,
+    Documents,
     Executions,
     RetryQueue,
     SnapshotStore,
@@ -27,7 +28,7 @@ from rowcast.summary import summarize
 class Opened(msgspec.Struct, kw_only=True):
     """Where the state machine goes on, with pointers only. `concurrency`: workers of the fan-out map."""
 
-    next: Literal["snapshot", "fan_out", "commit", "busy", "duplicate"]
+    next: Literal["snapshot", "fan_out", "commit", "busy", "duplicate", "ended"]
     sync: str
     run: str
     token: int = 0
@@ -47,6 +48,7 @@ class Opening(msgspec.Struct, kw_only=True):
     definitions: DefinitionStore
     debts: DebtStore
     executions: Executions
+    documents: Documents
     clock: Clock
     destination: Callable[[Definition, Deployment], Destination]
     queue: Callable[[Deployment], RetryQueue]
@@ -62,14 +64,18 @@ def run_id(scheduled_at: str) -> str:
     return instant.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"
 
 
-def open_run(sync: str, scheduled_at: str, execution: str, needs: Opening) -> Opened:
+def open_run(
+    sync: str, scheduled_at: str, execution: str, needs: Opening, mode: Mode = "run", request: str = ""
+) -> Opened:
     """Never two runs of one sync at once: a start that finds the lock's holder alive answers "busy".
 
     A run that may have sent something is resumed before anything new begins; one that sent nothing is abandoned.
-    Raises RunFailed when the sync is not deployed or its destination cannot be used.
+    Raises RunFailed when the sync is not deployed, its destination cannot be used, or the `request` cannot be met.
     """
     name = run_id(scheduled_at)
     seen = needs.states.head(sync)
+    if mode == "plan" and (unfinished := _unfinished(seen, needs)):
+        return unfinished
     if seen.holder not in (None, execution) and needs.executions.is_running(str(seen.holder)):
         return _busy(seen, name, needs)
     head = needs.states.take_lock(seen, execution)
@@ -85,11 +91,45 @@ def open_run(sync: str, scheduled_at: str, execution: str, needs: Opening) -> Op
     if run is not None and (left is None or left.run != name or left.execution != execution):
         needs.states.release_lock(sync, head.token)
         return Opened(next="duplicate", sync=sync, run=name, summary=summarize(run))
-    return _begin(name, execution, head, deployment, needs)
+    return _begin(name, execution, head, deployment, _asked(sync, mode, request, needs), needs)
+
+
+def _unfinished(head: Head, needs: Opening) -> Opened | None:
+    """A plan sends nothing, so it does not finish what another run left: that run's end decides what is to plan."""
+    run = needs.states.run(head.sync, head.open_run) if head.open_run else None
+    if run is None or run.phase != "sealed" or (head.holder and needs.executions.is_running(head.holder)):
+        return None
+    reason = f"Run {run.run} is not finished. The next run finishes it: start one, then plan again."
+    return Opened(
+        next="ended",
+        sync=head.sync,
+        run=run.run,
+        summary={"sync": head.sync, "run": None, "status": "failed", "reason": reason},
+    )
+
+
+def _asked(sync: str, mode: Mode, key: str, needs: Opening) -> Request:
+    """What a person asked for; a scheduled run's wish is made up, since nobody wrote one."""
+    if not key:
+        return Request(sync=sync, mode=mode, by="", at=needs.clock.now())
+    data = needs.documents.get(key) if key.startswith(f"requests/{sync}/") else None
+    if data is None:
+        raise RunFailed(f"The request {key} is not there.")
+    try:
+        request = msgspec.json.decode(data, type=Request)
+    except msgspec.MsgspecError:
+        raise RunFailed(f"The request {key} cannot be read: it is of another release.") from None
+    if (request.sync, request.mode) != (sync, mode):
+        raise RunFailed(f"The request {key} is another one than the execution's input says.")
+    return request
 
 
 def abandon(
-    run: Run, token: int, status: Literal["abandoned", "failed", "held"], reason: str, needs: Opening | Closing
+    run: Run,
+    token: int,
+    status: Literal["abandoned", "failed", "held", "planned"],
+    reason: str,
+    needs: Opening | Closing,
 ) -> Run:
     """Ends a run that sent nothing and frees what it stored; the baseline stays as it was."""
     ended = msgspec.structs.replace(run, status=status, reason=reason, ended_at=needs.clock.now())
@@ -149,11 +189,13 @@ def _refusal(definition: Definition, deployment: Deployment, needs: Opening) -> 
     return ""
 
 
-def _begin(name: str, execution: str, head: Head, deployment: Deployment, needs: Opening) -> Opened:
+def _begin(name: str, execution: str, head: Head, deployment: Deployment, request: Request, needs: Opening) -> Opened:
     definition = needs.definitions.deployed_definition(deployment)
     run = Run(
         sync=head.sync,
         run=name,
+        mode=request.mode,
+        requested_by=request.by,
         generation=head.generation,
         execution=execution,
         definition=needs.definitions.pin(definition),
@@ -164,7 +206,8 @@ def _begin(name: str, execution: str, head: Head, deployment: Deployment, needs:
     )
     needs.states.begin(run, head.token)
     needs.destination(definition, deployment).check()
-    drain(head.sync, needs.queue(deployment), needs)
+    if run.mode != "plan":
+        drain(head.sync, needs.queue(deployment), needs)
     return Opened(next="snapshot", sync=head.sync, run=name, token=head.token, **_functions(definition, deployment))
 
 

@@ -93,6 +93,14 @@ class SnapshotStore(Protocol):
     def bucket_name(self) -> str: ...
 
 
+class Documents(Protocol):
+    """Small objects by key: what people asked for, and what they are shown."""
+
+    def get(self, key: str) -> bytes | None: ...
+
+    def put(self, key: str, body: bytes) -> None: ...
+
+
 class DefinitionStore(Protocol):
     def deployment(self, sync: str) -> Deployment:
         """Raises DefinitionInvalid when no such sync is deployed."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
 
-from rowcast.definition import Guard
+from rowcast.definition import Definition, Guard
 from rowcast.errors import RunFailed
 from rowcast.lock import held
-from rowcast.models import Counts, Manifest, PartitionResult, Run
+from rowcast.models import Counts, Head, Manifest, PartitionResult, Run
 from rowcast.open import Closing, abandon
-from rowcast.ports import ChangeStore, DefinitionStore
+from rowcast.plan import Planning, put_plan
+from rowcast.ports import ChangeStore, DefinitionStore, Documents, Render
 from rowcast.summary import summarize
 
 GUARD_FLOOR = 100
@@ -21,7 +23,7 @@ GUARD_FLOOR = 100
 class Sealed(msgspec.Struct, kw_only=True):
     """Where the state machine goes on, with pointers only."""
 
-    next: Literal["fan_out", "commit", "held"]
+    next: Literal["fan_out", "commit", "held", "planned"]
     work_bucket: str = ""
     work_key: str = ""
     summary: dict[str, Any] = {}
@@ -32,6 +34,8 @@ class Sealing(Closing, kw_only=True):
 
     definitions: DefinitionStore
     changes: ChangeStore
+    documents: Documents
+    render: Callable[[Definition, Run], Render]
 
 
 def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
@@ -39,7 +43,9 @@ def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
 
     Raises RunFailed when a partition's diff is missing: nothing has been sent then.
     """
-    head, run = held(needs.states, sync, name, token)
+    head, run = _at_seal(sync, name, token, needs)
+    if run.status == "planned":
+        return Sealed(next="planned", summary=summarize(run))
     bucket = needs.snapshots.bucket_name()
     if run.phase == "sealed":
         return Sealed(next="fan_out" if run.chunks else "commit", work_bucket=bucket, work_key=run.work_key)
@@ -48,10 +54,12 @@ def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
         raise RunFailed(f"Only {len(results)} of {run.partitions_to_diff} partitions were compared; nothing was sent.")
     counts = _total(results, run)
     baseline = needs.snapshots.manifest(head.manifest) if head.manifest else None
-    limits = needs.definitions.pinned(sync, run.definition).guard
-    objection = _retyped(limits, results, run, baseline, needs) or guard(
-        limits, results, run.rows, baseline.rows if baseline else 0
+    definition = needs.definitions.pinned(sync, run.definition)
+    objection = _retyped(definition.guard, results, run, baseline, needs) or guard(
+        definition.guard, results, run.rows, baseline.rows if baseline else 0
     )
+    if run.mode == "plan":
+        return _planned(_counted(run, counts), results, definition, objection, token, needs)
     if objection:
         ended = abandon(_counted(run, counts), token, "held", objection, needs)
         return Sealed(next="held", summary=summarize(ended))
@@ -66,6 +74,30 @@ def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
     )
     needs.states.save(sealed, token)
     return Sealed(next="fan_out" if chunks else "commit", work_bucket=bucket, work_key=key)
+
+
+def _at_seal(sync: str, name: str, token: int, needs: Sealing) -> tuple[Head, Run]:
+    """As `held`, but a seal whose answer was lost finds its plan made already."""
+    head = needs.states.head(sync)
+    run = needs.states.run(sync, name)
+    if head.token == token and head.open_run is None and run is not None and run.status == "planned":
+        return head, run
+    return held(needs.states, sync, name, token)
+
+
+def _planned(
+    run: Run, results: list[PartitionResult], definition: Definition, objection: str, token: int, needs: Sealing
+) -> Sealed:
+    planning = Planning(
+        definition=definition,
+        changes=needs.changes,
+        documents=needs.documents,
+        render=needs.render(definition, run),
+    )
+    put_plan(run, results, objection, planning)
+    ended = abandon(run, token, "planned", objection, needs)
+    needs.states.release_lock(run.sync, token)
+    return Sealed(next="planned", summary=summarize(ended))
 
 
 def guard(guard: Guard, results: list[PartitionResult], rows: int, rows_before: int) -> str:

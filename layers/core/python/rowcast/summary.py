@@ -30,6 +30,8 @@ def summarize(run: Run, status: str | None = None) -> dict[str, Any]:
         "diff_seconds": _between(run.snapshot_at, run.sealed_at),
         "fan_out_seconds": _between(run.sealed_at, run.ended_at),
         "reason": run.reason,
+        "mode": run.mode,
+        "requested_by": run.requested_by,
         "columns_added": run.columns_added,
         "columns_dropped": run.columns_dropped,
     }

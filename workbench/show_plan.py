@@ -1,0 +1,57 @@
+"""A plan as people see it: counts, what the guard would say, and the first messages with old → new."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.markup import escape
+
+from workbench import show
+
+SIGNS = {"added": "+", "changed": "~", "removed": "-"}
+USD_PER_MILLION_CALLS = {"eventbridge": 1.0, "lambda": 0.2}
+
+
+def plan(document: dict[str, Any]) -> None:
+    out = show.out
+    changes = document["added"] + document["changed"] + document["removed"]
+    if document["held"]:
+        out.print(f"[yellow]The guard would hold this run:[/] {escape(document['held'])}\n", soft_wrap=True)
+    for one in document["messages"]:
+        _change(one)
+    for word, names in (("added", document["columns_added"]), ("dropped", document["columns_dropped"])):
+        if names:
+            out.print(f"Columns {word}: {escape(', '.join(names))}")
+    if not changes:
+        skipped = f" ({document['skipped']:,} passed over)" if document["skipped"] else ""
+        out.print(f"[green]Nothing to send.[/] {document['rows']:,} rows read{skipped}.")
+        return
+    hidden = changes - len(document["messages"])
+    if hidden:
+        out.print(f"[dim]and {hidden:,} more[/]\n")
+    counts = ", ".join(f"[{show.COLOURS[word]}]{document[word]:,} {word}[/]" for word in SIGNS)
+    out.print(f"[bold]Plan:[/] {counts}; {document['rows']:,} rows read.", soft_wrap=True)
+    if document["owed"]:
+        out.print(f"  Owed by earlier runs: {document['owed']:,}; those still due are in the counts.", soft_wrap=True)
+    if document["skipped"]:
+        out.print(f"  Passed over, since no trigger asks for them: {document['skipped']:,}.", soft_wrap=True)
+    out.print(f"  At least {document['calls']:,} calls. Nothing was sent.", soft_wrap=True)
+
+
+def _change(one: dict[str, Any]) -> None:
+    out = show.out
+    colour = show.COLOURS[one["operation"]]
+    key = one["key"][0] if len(one["key"]) == 1 else one["key"]
+    out.print(f"[bold {colour}]{SIGNS[one['operation']]} {one['operation']}[/] [bold]{escape(show.text_of(key))}[/]")
+    for name, (old, new) in one["columns"].items():
+        sides = f"[red]{escape(_value(old))}[/] → [green]{escape(_value(new))}[/]"
+        out.print(f"    {escape(name)}: {sides}", soft_wrap=True)
+    if one["problem"]:
+        out.print(f"    [red]would be rejected:[/] {escape(one['problem'])}", soft_wrap=True)
+    else:
+        out.print(f"    [dim]{escape(show.text_of(one['message']))}[/]", soft_wrap=True)
+    out.print()
+
+
+def _value(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, str) else show.text_of(value)
