@@ -53,22 +53,32 @@ def check_key_types(definition: Definition, columns: Sequence[Column], baseline:
 
 
 def check_keys(definition: Definition, connection: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> None:
-    nulls = duplicates = 0
-    examples: list[str] = []
+    """Raises SourceFailed unless each row has a key of its own. Examples are hashes, since keys are row values."""
+    nulls = shared = 0
+    null_rows: list[str] = []
+    shared_keys: list[str] = []
     for file in files:
-        [found] = run(
+        rows = f"read_parquet('{file}')"
+        first = f"[1:{KEY_EXAMPLES}]"
+        [(count, examples)] = run(
             connection,
-            f"SELECT coalesce(sum(n) FILTER (empty), 0)::BIGINT, coalesce(sum(n) FILTER (NOT empty), 0)::BIGINT,"
-            f" list(k ORDER BY k)[1:{KEY_EXAMPLES}] FROM (SELECT _key_hash::VARCHAR AS k, bool_or(_key_null) AS empty,"
-            f" count(*) AS n FROM read_parquet('{file}') GROUP BY _key_hash HAVING n > 1 OR empty)",
+            f"SELECT count(*), list(_fingerprint::VARCHAR ORDER BY _fingerprint){first} FROM {rows} WHERE _key_hash IS NULL",
         )
-        nulls, duplicates = nulls + found[0], duplicates + found[1]
-        examples += [key.replace("-", "") for key in found[2] or ()]
-    if nulls or duplicates:
-        names = ", ".join(definition.primary_key)
-        what = [f"{nulls} with a null"] * bool(nulls) + [f"{duplicates} that share a key"] * bool(duplicates)
+        nulls, null_rows = nulls + count, null_rows + (examples or [])
+        [(count, examples)] = run(
+            connection,
+            f"SELECT coalesce(sum(n), 0)::BIGINT, list(k::VARCHAR ORDER BY k){first} FROM (SELECT _key_hash AS k,"
+            f" count(*) AS n FROM {rows} WHERE _key_hash IS NOT NULL GROUP BY _key_hash HAVING n > 1)",
+        )
+        shared, shared_keys = shared + count, shared_keys + (examples or [])
+    if nulls or shared:
+        told = [f"{nulls} with a null (row hashes {_some(null_rows)})"] * bool(nulls)
+        told += [f"{shared} that share a key (key hashes {_some(shared_keys)})"] * bool(shared)
         raise SourceFailed(
-            f"{definition.sync} has rows without a key of their own in ({names}): {' and '.join(what)}; "
-            f"for example the key hashes {', '.join(examples[:KEY_EXAMPLES])}. Nothing was sent. Make the query give "
-            "each key once."
+            f"{definition.sync} has rows without a key of their own in ({', '.join(definition.primary_key)}): "
+            f"{' and '.join(told)}. Nothing was sent. Make the query give each key once."
         )
+
+
+def _some(hashes: list[str]) -> str:
+    return ", ".join(text.replace("-", "") for text in hashes[:KEY_EXAMPLES])

@@ -119,7 +119,6 @@ def take_snapshot(
             store_partition(
                 f"{prefix}/{number:05d}.parquet",
                 files.get(number),
-                columns,
                 same.partitions[number] if same is not None else None,
                 needs.snapshots,
                 connection,

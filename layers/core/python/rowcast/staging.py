@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +38,9 @@ def stage(
             keys = key_columns(definition, result.columns)
             key_hash, fingerprint = sql.key_hash(keys), sql.fingerprint(result.columns)
             names = ", ".join(sql.quote(column.name) for column in result.columns)
-            nulls = " OR ".join(f"{sql.quote(column.name)} IS NULL" for column in keys)
+            whole = " AND ".join(f"{sql.quote(column.name)} IS NOT NULL" for column in keys)
             rows = (
-                f"SELECT {key_hash} AS _key_hash, {fingerprint} AS _fingerprint, ({nulls}) AS _key_null, {names}"
+                f"SELECT CASE WHEN {whole} THEN {key_hash} END AS _key_hash, {fingerprint} AS _fingerprint, {names}"
                 f" FROM {result.relation}"
             )
             return result.columns, _write(connection, rows, scratch / "staged", bits)
@@ -52,7 +52,7 @@ def stage(
 
 
 def _write(connection: duckdb.DuckDBPyConnection, rows: str, folder: Path, bits: int) -> dict[int, StagedFile]:
-    partition = sql.partition_of("_key_hash", bits)
+    partition = f"coalesce({sql.partition_of('_key_hash', bits)}, 0)"  # a row with a null key has no hash
     folder.mkdir()
     run(
         connection,
@@ -92,7 +92,6 @@ EMPTY = Partition(key=None, rows=0, digest=hashlib.sha256().hexdigest(), sha256=
 def store_partition(
     key: str,
     file: StagedFile | None,
-    columns: Sequence[Column],
     same: Partition | None,
     store: SnapshotStore,
     connection: duckdb.DuckDBPyConnection,
@@ -106,22 +105,8 @@ def store_partition(
     )
     if same is not None and same.digest == digest_of_pairs:
         return same
-    final = _without_marks(connection, file, columns)
-    with final.open("rb") as data:
+    with file.path.open("rb") as data:
         digest = hashlib.file_digest(data, "sha256").hexdigest()
-    store.put_file(key, final)
-    size = final.stat().st_size
-    final.unlink()
+    store.put_file(key, file.path)
+    size = file.path.stat().st_size
     return Partition(key=key, rows=file.rows, digest=digest_of_pairs, sha256=digest, bytes=size)
-
-
-def _without_marks(connection: duckdb.DuckDBPyConnection, file: StagedFile, columns: Sequence[Column]) -> Path:
-    """The file as it is kept: in order of the key hash, without what only this step needs."""
-    path = file.path.with_suffix(".kept.parquet")
-    names = ", ".join(sql.quote(column.name) for column in columns)
-    run(
-        connection,
-        f"COPY (SELECT _key_hash, _fingerprint, {names} FROM read_parquet('{file.path}') ORDER BY _key_hash)"
-        f" TO '{path}' ({PARQUET})",
-    )
-    return path
