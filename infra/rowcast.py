@@ -8,8 +8,10 @@ from constructs import Construct
 
 from infra.constructs.alarms import Alarms
 from infra.constructs.channels import Channels
+from infra.constructs.dashboard import Dashboards
 from infra.constructs.functions import Functions
 from infra.constructs.layers import Layers, Platform
+from infra.constructs.queries import Queries
 from infra.constructs.schedules import Schedules
 from infra.constructs.storage import Storage
 from infra.constructs.sync import SyncResources
@@ -95,6 +97,21 @@ class Rowcast(Construct):
             self.alarms.on_old_debts(sync.name, deployed.retry_queue, age=debts_may_wait)
             syncs[sync.name] = deployed
         Watch(self, "Watch", function=self.functions.watch, syncs=list(syncs))
+        self._observe(list(syncs))
         for snapshot in self.functions.snapshots:
             self.workflow.let_invoke(snapshot)
         return syncs
+
+    def _observe(self, syncs: list[str]) -> None:
+        self.alarms.on_functions(self.functions.all)
+        self.alarms.on_throttled_destinations(self.name, syncs)
+        Dashboards(
+            self,
+            "Dashboards",
+            name=self.name,
+            syncs=syncs,
+            state_machine=self.workflow.state_machine,
+            functions=self.functions,
+            alarms=self.alarms,
+        )
+        Queries(self, "Queries", name=self.name, groups=[one.log_group for one in self.functions.all])

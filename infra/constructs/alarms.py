@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
@@ -12,7 +15,14 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from infra.constructs.functions import Handler
+
+T = TypeVar("T")
 PERIOD = Duration.minutes(5)
+NEAR = 0.9
+"""Of a function's time limit: whoever needs more will soon run out of it."""
+THROTTLED = 50
+FAILED = "A function failed; where that is safe, Step Functions has repeated it."
 
 
 class Alarms(Construct):
@@ -20,6 +30,7 @@ class Alarms(Construct):
 
     def __init__(self, scope: Construct, construct_id: str) -> None:
         super().__init__(scope, construct_id)
+        self.all: list[cloudwatch.IAlarm] = []
         cloudwatch_here = iam.ServicePrincipal(
             "cloudwatch.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
         )
@@ -44,23 +55,71 @@ class Alarms(Construct):
         metric = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")
         self._alarm("AlertNotDelivered", metric, 1, "A channel did not take an alert: its address or secret is wrong.")
 
+    def on_functions(self, handlers: Sequence[Handler]) -> None:
+        """Functions share alarms by tens: an alarm takes ten metrics at most."""
+        for number, some in enumerate(_tens(handlers)):
+            functions = [handler.function for handler in some]
+            self._together("FunctionErrors", number, [one.metric_errors(period=PERIOD) for one in functions], 1, FAILED)
+            throttles = [one.metric_throttles(period=PERIOD) for one in functions]
+            self._together("FunctionsThrottled", number, throttles, 10, "The account's concurrency is used up.")
+        for number, some in enumerate(_tens([handler for handler in handlers if not handler.capacity.pauses])):
+            longest = {
+                f"m{i}": handler.function.metric_duration(period=PERIOD, statistic="Maximum")
+                for i, handler in enumerate(some)
+            }
+            shares = ", ".join(f"m{i}/{1000 * handler.capacity.seconds}" for i, handler in enumerate(some))
+            metric = cloudwatch.MathExpression(expression=f"MAX([{shares}])", using_metrics=longest, period=PERIOD)
+            self._alarm(f"TimeOutsNear{number or ''}", metric, NEAR, "A function used nearly all of its time.")
+
+    def _together(
+        self, construct_id: str, number: int, metrics: Sequence[cloudwatch.IMetric], threshold: float, text: str
+    ) -> None:
+        named = {f"m{i}": metric for i, metric in enumerate(metrics)}
+        total = cloudwatch.MathExpression(expression="SUM(METRICS())", using_metrics=named, period=PERIOD)
+        self._alarm(f"{construct_id}{number or ''}", total, threshold, text)
+
+    def on_throttled_destinations(self, name: str, syncs: Sequence[str]) -> None:
+        for number, some in enumerate(_tens(sorted(syncs))):
+            calls = {
+                f"m{i}": cloudwatch.Metric(
+                    namespace="Rowcast",
+                    metric_name="ThrottledCalls",
+                    dimensions_map={"service": name, "sync": sync},
+                    statistic="Sum",
+                    period=PERIOD,
+                )
+                for i, sync in enumerate(some)
+            }
+            metric = cloudwatch.MathExpression(expression="SUM(METRICS())", using_metrics=calls, period=PERIOD)
+            text = "Destinations turn calls away: give a sync a rate, or a lower one."
+            self._alarm(f"DestinationsThrottled{number or ''}", metric, THROTTLED, text, periods=3)
+
     def on_old_debts(self, sync: str, queue: sqs.Queue, *, age: Duration) -> None:
         metric = queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum")
         text = f"Rows of the sync {sync} have waited too long for another try: rowcast rejects {sync}"
         self._alarm(f"OldDebts-{sync}", metric, age.to_seconds(), text)
 
-    def _alarm(self, construct_id: str, metric: cloudwatch.Metric, threshold: float, description: str) -> None:
-        alarm = metric.create_alarm(
+    def _alarm(
+        self, construct_id: str, metric: cloudwatch.IMetric, threshold: float, description: str, periods: int = 1
+    ) -> None:
+        alarm = cloudwatch.Alarm(
             self,
             construct_id,
+            metric=metric,
             alarm_description=description,
             threshold=threshold,
-            evaluation_periods=1,
+            evaluation_periods=periods,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
         )
         alarm.add_alarm_action(actions.SnsAction(self.topic))
+        self.all.append(alarm)
 
 
 def _by(principal: iam.IPrincipal, what: list[str], resource: str) -> iam.PolicyStatement:
     return iam.PolicyStatement(principals=[principal], actions=what, resources=[resource])
+
+
+def _tens(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(things), 10):
+        yield things[start : start + 10]

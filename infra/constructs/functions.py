@@ -21,11 +21,13 @@ from rowcast.definition import EventBridgeDestination, PostgresSource, Source
 
 @dataclass(frozen=True, kw_only=True)
 class Capacity:
-    """`disk` holds what a function works on: the engine spills to it, and snapshots pass through it."""
+    """`disk` holds what a function works on: the engine spills to it, and snapshots pass through it. `pauses`: the step
+    uses the time it has, stops short of its limit, and is called again."""
 
     seconds: int
     memory: int
     disk: int = 512
+    pauses: bool = False
 
 
 CAPACITIES = {
@@ -33,9 +35,9 @@ CAPACITIES = {
     "snapshot": Capacity(seconds=900, memory=3008, disk=10240),
     "diff": Capacity(seconds=300, memory=1769, disk=4096),
     "seal": Capacity(seconds=300, memory=512),
-    "publish": Capacity(seconds=300, memory=1024),
-    "invoke": Capacity(seconds=900, memory=1024),
-    "commit": Capacity(seconds=900, memory=1769),
+    "publish": Capacity(seconds=300, memory=1024, pauses=True),
+    "invoke": Capacity(seconds=900, memory=1024, pauses=True),
+    "commit": Capacity(seconds=900, memory=1769, pauses=True),
     "fail": Capacity(seconds=60, memory=512),
     "watch": Capacity(seconds=300, memory=256),
 }
@@ -57,11 +59,13 @@ class Handler(Construct):
         log_retention: logs.RetentionDays,
     ) -> None:
         super().__init__(scope, construct_id)
-        log_group = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
+        self.log_group = log_group = logs.LogGroup(
+            self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY
+        )
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         give(self.role, [Grant(("logs:CreateLogStream", "logs:PutLogEvents"), (log_group.log_group_arn,)), *grants])
         acknowledge(self.role, "AwsSolutions-IAM5[Resource::*]", TRACES)
-        capacity = CAPACITIES[module]
+        self.capacity = capacity = CAPACITIES[module]
         self.function = lambda_.Function(
             self,
             "Function",
@@ -132,6 +136,11 @@ class Functions(Construct):
 
     def fan_out(self, destination: DestinationDefinition) -> Handler:
         return self.publish if isinstance(destination, EventBridgeDestination) else self.invoke
+
+    @property
+    def all(self) -> list[Handler]:
+        shared = [self.open, self.diff, self.seal, self.publish, self.invoke, self.commit, self.fail, self.watch]
+        return [*shared, *self.snapshots]
 
     @property
     def snapshots(self) -> list[Handler]:

@@ -24,6 +24,10 @@ HOLDS_DATA = {
     },
 }
 STACK_UUID = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
+FUNCTIONS = {f"{name}{number}" for name in ("FunctionErrors", "FunctionsThrottled") for number in ("", "1")} | {
+    "TimeOutsNear",
+    "DestinationsThrottled",
+}
 RUNS = {"RunFailed", "RunTimedOut", "RunAborted"}
 POLICY_LIMIT, RESOURCE_LIMIT = 10_240, 500
 
@@ -172,8 +176,8 @@ def test_a_manual_sync_has_no_schedule(template: Template) -> None:
 def test_alarms_watch_runs_debts_and_schedules_and_speak_through_the_topic(template: Template) -> None:
     alarms = {flat_name(name): one["Properties"] for name, one in template.of_type("AWS::CloudWatch::Alarm").items()}
     debts = {f"OldDebts{name.replace('-', '')}" for name in project().syncs}
-    assert set(alarms) == RUNS | {"ScheduleNotDelivered", "AlertNotDelivered"} | debts
-    assert {alarm["MetricName"] for alarm in alarms.values()} == {
+    assert set(alarms) == RUNS | FUNCTIONS | {"ScheduleNotDelivered", "AlertNotDelivered"} | debts
+    assert {alarm["MetricName"] for alarm in alarms.values() if "MetricName" in alarm} == {
         "ExecutionsFailed",
         "ExecutionsTimedOut",
         "ExecutionsAborted",
