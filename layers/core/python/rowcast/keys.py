@@ -62,7 +62,8 @@ def check_keys(definition: Definition, connection: duckdb.DuckDBPyConnection, fi
         first = f"[1:{KEY_EXAMPLES}]"
         [(count, examples)] = run(
             connection,
-            f"SELECT count(*), list(_fingerprint::VARCHAR ORDER BY _fingerprint){first} FROM {rows} WHERE _key_hash IS NULL",
+            f"SELECT count(*), list(_fingerprint::VARCHAR ORDER BY _fingerprint){first}"
+            f" FROM {rows} WHERE _key_hash IS NULL",
         )
         nulls, null_rows = nulls + count, null_rows + (examples or [])
         [(count, examples)] = run(
@@ -72,11 +73,14 @@ def check_keys(definition: Definition, connection: duckdb.DuckDBPyConnection, fi
         )
         shared, shared_keys = shared + count, shared_keys + (examples or [])
     if nulls or shared:
-        told = [f"{nulls} with a null (row hashes {_some(null_rows)})"] * bool(nulls)
-        told += [f"{shared} that share a key (key hashes {_some(shared_keys)})"] * bool(shared)
+        what = [f"{nulls} with a null"] * bool(nulls) + [f"{shared} that share a key"] * bool(shared)
+        examples = [f"row hashes {_some(null_rows)}"] * bool(nulls) + [f"key hashes {_some(shared_keys)}"] * bool(
+            shared
+        )
         raise SourceFailed(
             f"{definition.sync} has rows without a key of their own in ({', '.join(definition.primary_key)}): "
-            f"{' and '.join(told)}. Nothing was sent. Make the query give each key once."
+            f"{' and '.join(what)} (for example {', '.join(examples)}). Nothing was sent. "
+            "Make the query give each key once."
         )
 
 
