@@ -1,7 +1,8 @@
 """The CDK app: reads the user's project and deploys it.
 
 Context: `project` (the folder; else ROWCAST_PROJECT, else the current one), `stack` (the stack's name),
-`rowcast:platform` ("lambda", or "host" for an emulator on this machine), `rowcast:event_bus` (for announcements).
+`rowcast:platform` ("lambda", or "host" for an emulator on this machine), `rowcast:event_bus` (for announcements),
+`rowcast:permissions_boundary` (the ARN of a policy that bounds every role).
 It is the same app with and without the CDK's command line, whose part CDK_CONTEXT_JSON and CDK_OUTDIR can take.
 """
 
@@ -17,7 +18,7 @@ sys.path.insert(0, str(ROOT / "layers" / "core" / "python"))
 os.environ.setdefault("JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION", "20")
 
 from aws_cdk import App, Validations  # noqa: E402 - jsii reads the environment when it is imported
-from cdk_nag import AwsSolutionsChecks  # noqa: E402
+from cdk_nag import AwsSolutionsChecks, ServerlessChecks  # noqa: E402
 
 import project  # noqa: E402
 from infra.stack import RowcastStack  # noqa: E402
@@ -34,12 +35,13 @@ def main() -> None:
         sys.exit(2)
     RowcastStack(
         app,
-        context("stack") or "Rowcast",
+        context("stack") or loaded.name,
         project=loaded,
         platform=context("rowcast:platform") or "lambda",
         event_bus=context("rowcast:event_bus") or "default",
+        permissions_boundary=context("rowcast:permissions_boundary"),
     )
-    Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     app.synth()
 
 

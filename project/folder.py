@@ -103,12 +103,13 @@ def _project(root: Path, main: Document, documents: list[Document]) -> Project:
     secrets = _secrets(sources, syncs) + [item for alert in alerts.values() for item in alert.fields.values()]
     return Project(
         root=root.resolve(),
-        name=value.get("name", "rowcast"),
+        name=value.get("name", "Rowcast"),
         sources=sources,
         syncs=syncs,
         alerts=alerts,
         functions=tuple(sorted(functions, key=lambda function: function.name)),
         folders={name: folder for name, folder in folders.items() if folder},
+        networks={name: net for name, item in value["sources"].items() if (net := to.network(item))},
         secrets=tuple(dict.fromkeys(item for item in secrets if isinstance(item, SecretRef))),
     )
 

@@ -11,6 +11,7 @@ import click
 
 from rowcast.errors import RowcastError
 from workbench.cli_local import local
+from workbench.cli_row import preview, test_row
 from workbench.cli_sent import calls, history, rejects
 from workbench.cli_steer import COMMANDS
 from workbench.options import (
@@ -41,7 +42,7 @@ def cli(context: click.Context, project: Path) -> None:
     context.obj = project.resolve()
 
 
-for command in (local, calls, history, rejects):
+for command in (local, calls, history, rejects, preview, test_row):
     cli.add_command(command)
 for command in COMMANDS:
     cli.add_command(command)
@@ -122,7 +123,7 @@ def validate(project: Path, json_: bool) -> int:
 @where_options
 @as_json
 @click.pass_obj
-def run(project: Path, sync: str, local: bool, profile: str | None, stack: str, json_: bool) -> int:
+def run(project: Path, sync: str, local: bool, profile: str | None, stack: str | None, json_: bool) -> int:
     """Starts a run of SYNC and follows it to its end (exit code 0: completed, 1: not)."""
     from workbench import running, show
 

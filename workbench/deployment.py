@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from rowcast.stores.snapshots import S3Snapshots
     from rowcast.stores.state import DynamoState
 
-STACK = "Rowcast"
-
 
 class Place:
     """A deployed stack: its clients, and its parts by the names of the stack's outputs."""
@@ -88,7 +86,7 @@ class Place:
         return Bodies(objects=self.objects)
 
 
-def find(project: Path, *, local: bool, profile: str | None, stack: str = STACK) -> Place:
+def find(project: Path, *, local: bool, profile: str | None, stack: str | None = None) -> Place:
     """The embedded AWS when asked for, or when the folder has one and no profile is named; else a real account."""
     from workbench.local import deploy, server
 
@@ -99,7 +97,18 @@ def find(project: Path, *, local: bool, profile: str | None, stack: str = STACK)
         if state is None or deployed is None:
             raise RowcastError("The embedded AWS is not running here. Start it with: rowcast local up")
         return Place(Aws(local=state), deployed.outputs)
-    return find_stack(Aws(profile=profile), stack)
+    return find_stack(Aws(profile=profile), stack or _stack_name(project))
+
+
+def _stack_name(project: Path) -> str:
+    """What `rowcast.yaml` calls the deployment."""
+    import yaml
+
+    try:
+        read = yaml.safe_load((project / "rowcast.yaml").read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise RowcastError(f"{project / 'rowcast.yaml'} cannot be read: rowcast validate tells why.") from error
+    return str(read.get("name", "Rowcast")) if isinstance(read, dict) else "Rowcast"
 
 
 def find_stack(aws: Aws, stack: str) -> Place:

@@ -28,7 +28,9 @@ def from_where(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the choice between the embedded AWS and a real account; the command gets the Place that it means."""
 
     @click.pass_obj
-    def wrapped(project: Path, /, *args: Any, local: bool, profile: str | None, stack: str, **kwargs: Any) -> Any:
+    def wrapped(
+        project: Path, /, *args: Any, local: bool, profile: str | None, stack: str | None, **kwargs: Any
+    ) -> Any:
         from workbench.deployment import find
 
         return command(project, *args, place=find(project, local=local, profile=profile, stack=stack), **kwargs)
@@ -37,11 +39,7 @@ def from_where(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    from workbench.deployment import STACK
-
-    command = click.option("--stack", default=STACK, show_default=True, help="The stack's name in that account.")(
-        command
-    )
+    command = click.option("--stack", help="The stack's name in that account (default: the project's name).")(command)
     command = click.option("--profile", help="A real account, by the name of its AWS profile.")(command)
     return click.option("--local", is_flag=True, help="The embedded AWS (the default where one was started).")(command)
 
@@ -56,7 +54,7 @@ def silent(_: str) -> None:
     """For commands whose output is JSON."""
 
 
-def ready(project: Path, sync: str, *, local: bool, profile: str | None, stack: str, quiet: bool) -> Any:
+def ready(project: Path, sync: str, *, local: bool, profile: str | None, stack: str | None, quiet: bool) -> Any:
     """The deployment with everything that a run of this sync reads in place."""
     from workbench.deployment import Place, find
     from workbench.local import deploy, server

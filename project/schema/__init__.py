@@ -67,7 +67,7 @@ PROJECT = _root(
             "names the deployment: its stack and what lies in it",
             r"^[A-Za-z][A-Za-z0-9-]{0,39}$",
             "1 to 40 letters, digits or -, beginning with a letter",
-            default="rowcast",
+            default="Rowcast",
         ),
         "sources": {
             "type": "object",

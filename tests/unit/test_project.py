@@ -340,7 +340,7 @@ def test_anchors_and_merges_are_understood(folder: Folder) -> None:
 
 
 def test_the_projects_name_is_rowcast_wherever_it_lies(folder: Folder) -> None:
-    assert project.load(folder()).name == "rowcast"
+    assert project.load(folder()).name == "Rowcast"
 
 
 def test_a_project_may_be_named(folder: Folder) -> None:
