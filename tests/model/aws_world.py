@@ -75,6 +75,7 @@ class AwsWorld:
         self.source = TableSource()
         self.answer: Answer = taken
         self.hook: Callable[[str, str], None] = lambda side, name: None
+        self.on_invoke: Callable[[str, dict[str, Any]], None] = lambda handler, event: None
         self.handler = ""
         self.dead = False
         self.gone_with_worker = False
@@ -86,6 +87,7 @@ class AwsWorld:
         self.running: set[str] = set()
         self.snapshots: dict[str, list[Row]] = {}
         self.clients: dict[str, Any] = {}
+        self.watched: dict[str, Any] = {}
         self._quiet = False
         self._make()
         self.services: wiring.Services = Services(self)
@@ -108,6 +110,7 @@ class AwsWorld:
         """Puts the hooks around each call of a client, and stands in for what moto can't do."""
         service = client.meta.service_model.service_name
         events = client.meta.events
+        self.watched[service] = client
         events.register_first("before-call.*.*", self._before)
         events.register_last("after-call.*.*", self._after)
         if service == "events":
@@ -261,6 +264,20 @@ class AwsWorld:
         self.look()
         return summary
 
+    def settle(self) -> None:
+        """The target takes everything; one run must bring it to what the source holds."""
+        self.answer = taken
+        summary = self.run()
+        assert summary["status"] == "completed", f"I8: the next start ended {summary}"
+        debts = list(self.services.debts.debts(self.definition.sync, "0" * 32, "f" * 32))
+        self.oracle.converged(self.services.states.head(self.definition.sync), debts)
+        self.oracle.repeats(self.deaths)
+
+    def is_quiet(self) -> None:
+        before = len(self.arrivals)
+        self.run()
+        assert len(self.arrivals) == before, "I10: something was sent though nothing changed"
+
     def look(self) -> None:
         services = Services(self)
         sync = self.definition.sync
@@ -327,7 +344,8 @@ class AwsWorld:
         raise Caught({"Error": "Runtime.ExitError", "Cause": ""})
 
     def invoke(self, handler: str, event: dict[str, Any]) -> Any:
-        """One invocation, in a new worker: nothing but credentials is warm."""
+        """One invocation, in a new worker: nothing but credentials is warm. `on_invoke` comes before each."""
+        self.on_invoke(handler, event)
         self.handler, self.dead, self._quiet = handler, False, False
         self.invocations += 1
         self.services = Services(self)

@@ -27,6 +27,7 @@ from tests.model.remembered import remembered_engine
 
 MODES = ("once", "always", "gone")
 CHILDREN = 2
+QUIET = 4  # in one of so many worlds a last run must send nothing
 SECOND_DEATHS = 4  # one in so many worlds dies once more, on the way to recovery
 
 
@@ -69,15 +70,9 @@ class Sweep:
             world.gone_with_worker = self._mode == "gone"
             world.run()
             self._dying, self._second, world.gone_with_worker = "", 0, False
-        summary = world.run()
-        assert summary["status"] == "completed", f"I8: the next start ended {summary}"
-        services = world.services
-        sync = world.definition.sync
-        world.oracle.converged(services.states.head(sync), list(services.debts.debts(sync, "0" * 32, "f" * 32)))
-        world.oracle.repeats(world.deaths)
-        before = len(world.arrivals)
-        world.run()
-        assert len(world.arrivals) == before, "I10: something was sent though nothing changed"
+        world.settle()
+        if self.worlds % QUIET == 0:
+            world.is_quiet()
 
     def _hook(self, side: str, name: str) -> None:
         world = self._world

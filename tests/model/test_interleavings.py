@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -40,6 +40,9 @@ def moves_alone() -> int:
 
 
 def judge(world: ModelWorld, executions: Sequence[Execution]) -> None:
+    for one in executions:
+        if one.error is not None:
+            raise one.error
     world.look()
     world.source.put(id=1, v="c")
     world.deaths = sum(one.aborted for one in executions)
@@ -100,23 +103,29 @@ def random_turns(seeds: range, suite: str) -> None:
         world = history()
         trio = [Execution(world, world.next_time()) for _ in range(chance.choice([2, 3]))]
 
-        def choose(alive: Sequence[Execution], moves: int, chance: random.Random = chance) -> Execution | None:
-            if chance.random() < 0.02:
-                chance.choice(alive).abort()
-            if chance.random() < 0.03:
-                world.source.put(id=chance.randint(1, 4), v=chance.choice("abc"))
-                world.oracle.note()
-            if not turn or turn[0] not in alive or chance.random() < 0.2:
-                turn[:] = [chance.choice(alive)]
-            return turn[0]
-
-        turn: list[Execution] = []
         try:
-            moves += take_turns(world, trio, choose)
+            moves += take_turns(world, trio, _at_random(world, chance))
             judge(world, trio)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
     keep(suite, interleavings=len(seeds), calls=moves, violations=0)
+
+
+def _at_random(world: ModelWorld, chance: random.Random) -> Callable[[Sequence[Execution], int], Execution]:
+    """Now and then an execution is aborted, the source changes, and the turn passes on."""
+    turn: list[Execution] = []
+
+    def choose(alive: Sequence[Execution], moves: int) -> Execution:
+        if chance.random() < 0.02:
+            chance.choice(alive).abort()
+        if chance.random() < 0.03:
+            world.source.put(id=chance.randint(1, 4), v=chance.choice("abc"))
+            world.oracle.note()
+        if not turn or turn[0] not in alive or chance.random() < 0.2:
+            turn[:] = [chance.choice(alive)]
+        return turn[0]
+
+    return choose
 
 
 def test_random_turns_of_up_to_three_executions_break_nothing() -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ import pytest
 from tests.model.evidence import keep
 from tests.model.histories import HISTORIES
 
+QUICK = ("begin", "go_on", "quiet", "function", "resumed", "failing")
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="each death is a forked process")
-_counted: Counter[str] = Counter()
+_counted: dict[str, Counter[str]] = defaultdict(Counter)
 
 
 def swept(*arguments: str) -> list[dict[str, Any]]:
@@ -41,19 +42,25 @@ def judge(results: list[dict[str, Any]], suite: str) -> None:
     for result in results:
         found = result["violations"]
         assert not found, f"{len(found)} violations in {result['history']}, seed {result['seed']}:\n{found[0]}"
-        _counted.update({name: result[name] for name in ("points", "worlds", "doubles")})
+        _counted[suite].update({name: result[name] for name in ("points", "worlds", "doubles")})
     keep(
         suite,
-        points=_counted["points"],
-        worlds_followed=_counted["worlds"],
-        died_twice=_counted["doubles"],
+        points=_counted[suite]["points"],
+        worlds_followed=_counted[suite]["worlds"],
+        died_twice=_counted[suite]["doubles"],
         violations=0,
     )
 
 
-@pytest.mark.parametrize("history", HISTORIES)
+@pytest.mark.parametrize("history", QUICK)
 def test_a_worker_that_dies_at_any_aws_call_costs_no_change(history: str) -> None:
     judge(swept(history), "crash-sweep")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("history", [name for name in HISTORIES if name not in QUICK])
+def test_a_worker_that_dies_in_a_rarer_run_costs_no_change(history: str) -> None:
+    judge(swept(history), "crash-sweep-long")
 
 
 @pytest.mark.long
