@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from rowcast.definition import Trigger, Triggers
 from rowcast.destinations import faults
+from rowcast.destinations.packing import pack
 from rowcast.errors import DestinationRefused, MessageInvalid
 from rowcast.models import OPERATIONS
 from rowcast.ports import Address, CallResult, MessageToSend, Oversize, Verdict
@@ -56,21 +57,7 @@ class EventBridge:
     def batches(
         self, messages: Sequence[MessageToSend]
     ) -> tuple[list[list[MessageToSend]], list[tuple[MessageToSend, str]]]:
-        batches: list[list[MessageToSend]] = []
-        impossible: list[tuple[MessageToSend, str]] = []
-        room = 0
-        for given in messages:
-            try:
-                message, size = self._carried(given)
-            except MessageInvalid as error:
-                impossible.append((given, str(error)))
-                continue
-            if not batches or len(batches[-1]) == self._batch_size or size > room:
-                batches.append([])
-                room = BYTES
-            batches[-1].append(message)
-            room -= size
-        return batches, impossible
+        return pack(messages, self._carried, most=self._batch_size, room=BYTES)
 
     def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:  # noqa: ARG002 - the port's
         entries = [self._entry(message) for message in batch]

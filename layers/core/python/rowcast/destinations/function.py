@@ -10,8 +10,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
 from rowcast.destinations import faults
+from rowcast.destinations.packing import pack
 from rowcast.destinations.reply import ContractError, rejected_rows
-from rowcast.errors import DestinationRefused, MessageInvalid
+from rowcast.errors import DestinationRefused
 from rowcast.models import from_json, to_json
 from rowcast.ports import CallResult, MessageToSend, Oversize, Verdict
 
@@ -78,21 +79,7 @@ class LambdaFunction:
     def batches(
         self, messages: Sequence[MessageToSend]
     ) -> tuple[list[list[MessageToSend]], list[tuple[MessageToSend, str]]]:
-        batches: list[list[MessageToSend]] = []
-        impossible: list[tuple[MessageToSend, str]] = []
-        room = 0
-        for given in messages:
-            try:
-                message, size = self._carried(given)
-            except MessageInvalid as error:
-                impossible.append((given, str(error)))
-                continue
-            if not batches or len(batches[-1]) == self._batch_size or size > room:
-                batches.append([])
-                room = BYTES
-            batches[-1].append(message)
-            room -= size
-        return batches, impossible
+        return pack(messages, self._carried, most=self._batch_size, room=BYTES)
 
     def _carried(self, message: MessageToSend) -> tuple[MessageToSend, int]:
         """The message, or what stands for it, and its size. Raises MessageInvalid when no invocation can carry it."""
