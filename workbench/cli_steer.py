@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from workbench.options import COMPLETED, FAILED, as_json, emit, ready, where_options
+from rowcast.errors import RowcastError
+from workbench.options import COMPLETED, FAILED, UsageFault, as_json, emit, ready, silent, where_options
+
+if TYPE_CHECKING:
+    from rowcast.models import Mode
+    from workbench.deployment import Place
 
 CHANGES = 2
 
@@ -45,4 +52,114 @@ def plan(
     return CHANGES if detailed_exitcode and any_change else COMPLETED
 
 
-COMMANDS = (plan,)
+def steers(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds what every command has that changes what a sync sends or owes."""
+    command = click.option("--because", default="", metavar="TEXT", help="Your reason; the run's record keeps it.")(
+        command
+    )
+    command = click.option("--yes", is_flag=True, help="Do not ask.")(command)
+    return click.argument("sync")(where_options(as_json(command)))
+
+
+@click.command()
+@steers
+@click.pass_obj
+def rebaseline(project: Path, /, sync: str, yes: bool, because: str, json_: bool, **where: Any) -> int:
+    """Takes the source as it is for accepted: what differs or is owed is never sent."""
+    place = ready(project, sync, **where, quiet=json_)
+    question = ""
+    if not yes:
+        document = _planned(place, sync, json_)
+        counts = f"{document['added']} added, {document['changed']} changed, {document['removed']} removed rows"
+        question = f"{sync}: {counts} will never be sent, nor the {document['owed']} owed. Go on?"
+    return _steered(place, sync, "rebaseline", question, json_, because=because)
+
+
+@click.command()
+@steers
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="Only this row; may be given more than once.")
+@click.option("--reason", default="", metavar="TEXT", help="Only rows whose reason holds this text.")
+@click.option("--all", "all_", is_flag=True, help="Every row that is owed.")
+@click.pass_obj
+def discard(
+    project: Path,
+    /,
+    sync: str,
+    keys: tuple[str, ...],
+    reason: str,
+    all_: bool,
+    yes: bool,
+    because: str,
+    json_: bool,
+    **where: Any,
+) -> int:
+    """Gives up on rows that SYNC owes: they are sent when they change again."""
+    from workbench import steering
+
+    if all_ == bool(keys or reason):
+        raise UsageFault("Say which rows: --key or --reason, or --all.")
+    if not because:
+        raise UsageFault("Say why with --because; the record keeps it.")
+    place = ready(project, sync, **where, quiet=json_)
+    only, count, generation = steering.owed(place, sync, keys, reason)
+    if not count:
+        return _nothing(sync, json_)
+    question = "" if yes else f"{sync}: give up on {count} rows that are owed?"
+    return _steered(place, sync, "discard", question, json_, because=because, only=only, generation=generation)
+
+
+@click.command()
+@steers
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="Only this row; may be given more than once.")
+@click.option("--reason", default="", metavar="TEXT", help="Only rows whose reason holds this text.")
+@click.pass_obj
+def retry(
+    project: Path, /, sync: str, keys: tuple[str, ...], reason: str, yes: bool, because: str, json_: bool, **where: Any
+) -> int:
+    """Sends what SYNC owes now; without a filter this is a run."""
+    from workbench import steering
+
+    place = ready(project, sync, **where, quiet=json_)
+    only, count, _ = steering.owed(place, sync, keys, reason)
+    if only is not None and not count:
+        return _nothing(sync, json_)
+    more = "" if only is not None else ", and whatever else differs by now"
+    question = "" if yes else f"{sync}: send {count} rows that are owed{more}?"
+    return _steered(place, sync, "retry", question, json_, because=because, only=only)
+
+
+def _planned(place: Place, sync: str, json_: bool) -> dict[str, Any]:
+    """What a run would do now, for a person to decide on."""
+    from workbench import show, steering
+
+    result = show.followed(steering.ask(place, sync, "plan"), quiet=json_)
+    if result["status"] != "planned":
+        reason = result["reason"] or result["status"]
+        raise RowcastError(f"What there is to decide on could not be counted: {reason} With --yes nobody is asked.")
+    return steering.plan(place, sync, result["run"])
+
+
+def _nothing(sync: str, json_: bool) -> int:
+    if json_:
+        emit([{"sync": sync, "status": "nothing", "run": None, "reason": "No row that is owed fits."}])
+    else:
+        click.echo(f"{sync} owes no row that fits.")
+    return COMPLETED
+
+
+def _steered(place: Place, sync: str, mode: Mode, question: str, json_: bool, **wish: Any) -> int:
+    """Asks, unless there is no question, starts the execution and tells how it ended."""
+    from workbench import show, steering
+
+    if question and not click.confirm(question, err=True):
+        (silent if json_ else click.echo)("Nothing was done.")
+        return FAILED
+    result = show.followed(steering.ask(place, sync, mode, **wish), quiet=json_)
+    if json_:
+        emit([result])
+    else:
+        show.result(result)
+    return COMPLETED if result["status"] == "completed" else FAILED
+
+
+COMMANDS = (plan, rebaseline, discard, retry)

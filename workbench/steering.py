@@ -5,11 +5,13 @@ from __future__ import annotations
 import getpass
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
-from rowcast.models import Mode, Request, from_json, to_json
+from rowcast.models import Mode, Request, Selection, from_json, to_json
 from rowcast.plan import plan_key
 from workbench.deployment import Place
+from workbench.keys import matches
 from workbench.running import Execution
 
 
@@ -27,6 +29,19 @@ def ask(place: Place, sync: str, mode: Mode, **wish: Any) -> Execution:
     key = f"requests/{sync}/{time.strftime('%Y%m%dT%H%M%S', time.gmtime(now))}-{uuid.uuid4().hex[:12]}.json"
     place.aws.client("s3").put_object(Bucket=place.output("Bucket"), Key=key, Body=to_json(request))
     return Execution(place, sync, mode=mode, request=key)
+
+
+def owed(place: Place, sync: str, keys: Sequence[str], reason: str) -> tuple[Selection | None, int, int]:
+    """Which debts these are (None: all), how many, and the generation of the baseline they were seen with."""
+    generation = place.states.head(sync).generation
+    debts = list(place.debts.debts(sync, "0" * 32, "f" * 32))
+    if not keys and not reason:
+        return None, len(debts), generation
+    fitting = tuple(debt.key_hash for debt in debts if any(matches(debt.key, key) for key in keys))
+    only = Selection(key_hashes=fitting, reason=reason)
+    if keys and not fitting:
+        return only, 0, generation
+    return only, sum(only.has(debt) for debt in debts), generation
 
 
 def plan(place: Place, sync: str, run: str) -> dict[str, Any]:

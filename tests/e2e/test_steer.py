@@ -6,9 +6,34 @@ import json
 
 import pytest
 
-from tests.e2e.folder import Folder
+from tests.e2e.folder import Folder, to_function
 
 pytestmark = pytest.mark.emulator
+
+
+def test_rows_that_are_owed_are_retried_or_discarded_one_by_one(folder: Folder) -> None:
+    folder.sync("steered", **to_function("./targets/picky.py:handler", batch_size=10))
+    folder.table("steered", *({"id": number, "name": "bad"} for number in (1, 2, 3)))
+    folder.run("steered")
+    again = folder.lines("retry", "steered", "--local", "--key", "1", "--yes")[-1]
+    assert [again[name] for name in ("status", "mode", "added", "rejected", "owed_after")] == [
+        "completed",
+        "retry",
+        1,
+        1,
+        3,
+    ]
+    no = folder.rowcast("discard", "steered", "--local", "--all")
+    assert (no.returncode, "--because" in no.stderr) == (2, True)
+    done = folder.lines("discard", "steered", "--local", "--key", "2", "--because", "a test", "--yes")[-1]
+    assert [done[name] for name in ("status", "skipped", "owed_after", "because")] == ["completed", 1, 2, "a test"]
+    assert done["requested_by"]
+    assert sorted(row["key"] for row in folder.lines("rejects", "steered")) == [1, 3]
+    none = folder.lines("discard", "steered", "--local", "--reason", "no such reason", "--because", "x", "--yes")[-1]
+    assert none["status"] == "nothing"
+    base = folder.lines("rebaseline", "steered", "--local", "--yes")[-1]
+    assert [base[name] for name in ("status", "owed_after", "skipped")] == ["completed", 0, 2]
+    assert folder.run("steered")["added"] == 0
 
 
 def test_a_plan_shows_what_a_run_would_send_and_sends_nothing(folder: Folder) -> None:

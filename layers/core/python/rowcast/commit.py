@@ -158,13 +158,14 @@ def _lost() -> Outcome:
 
 def _counted(run: Run, tally: _Tally, results: list[PartitionResult], needs: Committing) -> Run:
     settled = sum(result.settled for result in results)
+    since = filter(None, [tally.owed_since, *(result.left_since for result in results)])
     return msgspec.structs.replace(
         run,
         accepted=tally.accepted,
         rejected=tally.rejected,
         in_doubt=tally.in_doubt,
         owed_after=run.owed_before + tally.new_debts - tally.paid - settled,
-        owed_since=tally.owed_since,
+        owed_since=min(since, default=""),
         ended_at=needs.clock.now(),
     )
 

@@ -15,7 +15,7 @@ import msgspec
 
 from rowcast import compare
 from rowcast.compare import Difference, Sides
-from rowcast.definition import Definition, LambdaDestination
+from rowcast.definition import Definition, LambdaDestination, Triggers
 from rowcast.engine import engine
 from rowcast.errors import RunFailed
 from rowcast.lock import held
@@ -65,8 +65,11 @@ def diff_run(sync: str, run: str, token: int, number: int, needs: Diffing) -> Pa
         snapshots=needs.snapshots,
         scratch=needs.scratch,
     )
+    definition = needs.definitions.pinned(sync, record.definition)
+    if record.mode == "rebaseline":  # no trigger asks for any change
+        definition = msgspec.structs.replace(definition, triggers=Triggers())
     partition = PartitionDiff(
-        definition=needs.definitions.pinned(sync, record.definition),
+        definition=definition,
         run=record,
         sides=sides,
         changes=needs.changes,
@@ -87,7 +90,10 @@ def diff_partition(number: int, needs: PartitionDiff, connection: duckdb.DuckDBP
     compare.prepare(number, needs.sides, owed, connection)
     found = compare.counts(connection)
     counts = Counts()
-    changes, settled = _owed_changes(owed, counts, needs, connection)
+    only = needs.run.only
+    about = [debt for debt in owed if only is None or only.has(debt)]
+    left = [debt.first_run for debt in owed if only is not None and not only.has(debt)]
+    changes, settled = _owed_changes(about, counts, needs, connection)
     _leave_out_untriggered(found, counts, needs.definition, connection)
     retyped: dict[str, int] = {}
     every = _noting_retyped(chain(changes, _fresh_changes(counts, needs, connection)), retyped, needs.sides)
@@ -100,6 +106,7 @@ def diff_partition(number: int, needs: PartitionDiff, connection: duckdb.DuckDBP
         changed_rows=found.get("changed", 0),
         removed_rows=found.get("removed", 0),
         retyped=retyped,
+        left_since=min(left, default=""),
     )
     needs.changes.put_result(needs.run.sync, needs.run.run, result)
     return result
@@ -141,7 +148,7 @@ def _owed_changes(
     settled: list[str] = []
     for debt in owed:
         change = owed_change(debt, current.get(debt.key_hash), common, destination, needs.run.generation)
-        if change is not None and _wanted(change, needs.definition):
+        if change is not None and needs.run.mode != "discard" and _wanted(change, needs.definition):
             changes.append(_Sized(change, len(to_json([change.before, change.after]))))
         else:
             settled.append(debt.key_hash)

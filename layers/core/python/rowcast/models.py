@@ -199,7 +199,8 @@ class PartitionResult(msgspec.Struct, kw_only=True):
 
     `chunks` hold changes to send; `settled_chunks` only name debts that nothing is owed for any more (`settled` of
     them). `removed_rows`, `changed_rows`: before triggers are applied, for the guard. `retyped`: by column, how many
-    rows would be sent as changed though perhaps only the column's type did.
+    rows would be sent as changed though perhaps only the column's type did. `left_since`: the first run of the oldest
+    debt that the run is not about.
     """
 
     partition: int
@@ -210,6 +211,7 @@ class PartitionResult(msgspec.Struct, kw_only=True):
     changed_rows: int = 0
     removed_rows: int = 0
     retyped: dict[str, int] = {}
+    left_since: str = ""
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -249,14 +251,28 @@ CHUNKS_LIVE_SECONDS = 20 * 86400
 
 RunStatus = Literal["running", "completed", "failed", "held", "abandoned", "planned"]
 Phase = Literal["open", "snapshot", "sealed", "committed"]
-Mode = Literal["run", "plan"]
-"""What an execution is for. `plan` stops where sending would begin."""
+Mode = Literal["run", "plan", "rebaseline", "discard", "retry"]
+"""What an execution is for. `plan` stops where sending would begin. `rebaseline` takes the source as it is for
+accepted. `discard` gives up on debts: the row of the baseline counts as accepted. `retry` is a run now; with a
+selection it pays those debts alone, with the rows of the baseline, which stays."""
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Some of a sync's debts: those of these keys (all when there are none) whose reason holds this text."""
+
+    key_hashes: tuple[str, ...] = ()
+    reason: str = ""
+
+    def has(self, debt: Debt) -> bool:
+        wanted = not self.key_hashes or debt.key_hash in self.key_hashes
+        return wanted and self.reason.casefold() in debt.reason.casefold()
 
 
 class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a person asks of a sync, under `requests/<sync>/` in the bucket: an execution's input only points to it.
 
-    `by`: who, as AWS knows them.
+    `by`: who, as AWS knows them. `because`: their reason. `only`: which debts; None means all. `generation`: of the
+    baseline that they saw; another one means that they decided on what is no more.
     """
 
     version: Literal[1] = 1
@@ -264,12 +280,15 @@ class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     mode: Mode
     by: str
     at: float
+    because: str = ""
+    only: Selection | None = None
+    generation: int | None = None
 
 
 class Run(msgspec.Struct, kw_only=True):
     """One run. After phase "sealed" something may have been sent, and the run is finished, never abandoned.
 
-    `requested_by`: who asked for it; empty for a scheduled one.
+    `requested_by`: who asked for it, and `because` of what; empty for a scheduled one. `only`: the debts it is about.
     """
 
     version: Literal[1] = 1
@@ -277,6 +296,8 @@ class Run(msgspec.Struct, kw_only=True):
     run: str
     mode: Mode = "run"
     requested_by: str = ""
+    because: str = ""
+    only: Selection | None = None
     status: RunStatus = "running"
     phase: Phase = "open"
     generation: int
@@ -305,6 +326,11 @@ class Run(msgspec.Struct, kw_only=True):
     owed_since: str = ""
     columns_added: list[str] = []
     columns_dropped: list[str] = []
+
+    @property
+    def keeps_baseline(self) -> bool:
+        """Whether it is about debts alone: the snapshot it works on is the baseline's own."""
+        return self.mode == "discard" or (self.mode == "retry" and self.only is not None)
 
     def outlived_its_chunks(self, now: float) -> bool:
         """Whether an unfinished run is so old that the table may have dropped its chunks.

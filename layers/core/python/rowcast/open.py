@@ -91,7 +91,7 @@ def open_run(
     if run is not None and (left is None or left.run != name or left.execution != execution):
         needs.states.release_lock(sync, head.token)
         return Opened(next="duplicate", sync=sync, run=name, summary=summarize(run))
-    return _begin(name, execution, head, deployment, _asked(sync, mode, request, needs), needs)
+    return _begin(name, execution, head, deployment, _asked(head, mode, request, needs), needs)
 
 
 def _unfinished(head: Head, needs: Opening) -> Opened | None:
@@ -108,8 +108,9 @@ def _unfinished(head: Head, needs: Opening) -> Opened | None:
     )
 
 
-def _asked(sync: str, mode: Mode, key: str, needs: Opening) -> Request:
+def _asked(head: Head, mode: Mode, key: str, needs: Opening) -> Request:
     """What a person asked for; a scheduled run's wish is made up, since nobody wrote one."""
+    sync = head.sync
     if not key:
         return Request(sync=sync, mode=mode, by="", at=needs.clock.now())
     data = needs.documents.get(key) if key.startswith(f"requests/{sync}/") else None
@@ -121,6 +122,8 @@ def _asked(sync: str, mode: Mode, key: str, needs: Opening) -> Request:
         raise RunFailed(f"The request {key} cannot be read: it is of another release.") from None
     if (request.sync, request.mode) != (sync, mode):
         raise RunFailed(f"The request {key} is another one than the execution's input says.")
+    if request.generation not in (None, head.generation):
+        raise RunFailed("Another run was committed since you looked; nothing was done. Look again, then decide.")
     return request
 
 
@@ -196,6 +199,8 @@ def _begin(name: str, execution: str, head: Head, deployment: Deployment, reques
         run=name,
         mode=request.mode,
         requested_by=request.by,
+        because=request.because,
+        only=request.only,
         generation=head.generation,
         execution=execution,
         definition=needs.definitions.pin(definition),
@@ -204,8 +209,13 @@ def _begin(name: str, execution: str, head: Head, deployment: Deployment, reques
         owed_after=head.owed,
         owed_since=head.owed_since,
     )
+    if run.keeps_baseline:
+        if head.manifest is None:
+            raise RunFailed("No run was committed yet, so nothing is owed.")
+        run.manifest = head.manifest
     needs.states.begin(run, head.token)
-    needs.destination(definition, deployment).check()
+    if run.mode not in ("rebaseline", "discard"):
+        needs.destination(definition, deployment).check()
     if run.mode != "plan":
         drain(head.sync, needs.queue(deployment), needs)
     return Opened(next="snapshot", sync=head.sync, run=name, token=head.token, **_functions(definition, deployment))

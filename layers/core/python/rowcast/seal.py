@@ -55,9 +55,11 @@ def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
     counts = _total(results, run)
     baseline = needs.snapshots.manifest(head.manifest) if head.manifest else None
     definition = needs.definitions.pinned(sync, run.definition)
-    objection = _retyped(definition.guard, results, run, baseline, needs) or guard(
-        definition.guard, results, run.rows, baseline.rows if baseline else 0
-    )
+    objection = ""
+    if run.mode != "rebaseline" and not run.keeps_baseline:
+        objection = _retyped(definition.guard, results, run, baseline, needs) or guard(
+            definition.guard, results, run.rows, baseline.rows if baseline else 0
+        )
     if run.mode == "plan":
         return _planned(_counted(run, counts), results, definition, objection, token, needs)
     if objection:

@@ -32,6 +32,7 @@ def summarize(run: Run, status: str | None = None) -> dict[str, Any]:
         "reason": run.reason,
         "mode": run.mode,
         "requested_by": run.requested_by,
+        "because": run.because,
         "columns_added": run.columns_added,
         "columns_dropped": run.columns_dropped,
     }

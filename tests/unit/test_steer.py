@@ -1,0 +1,214 @@
+"""Modes in which a person steers a sync: what is sent, what is owed, where the baseline is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rowcast.models import Mode, Selection
+from tests.unit.test_overlap import Died
+from tests.unit.test_route import IN_DOUBT, REJECTED, accounts, answer_by_id, settled, world_of
+from tests.world import World
+
+
+def owing(*ids: int, **changes: Any) -> World:
+    """A world whose first run had every row accepted but those of `ids`; then its target accepts again."""
+    world = world_of(1, 2, 3, 4, **changes)
+    world.target.answer = answer_by_id(dict.fromkeys(ids, REJECTED))
+    world.run()
+    world.target.answer = answer_by_id({})
+    world.sent()
+    return world
+
+
+def keys(world: World, *ids: int) -> Selection:
+    return Selection(key_hashes=tuple(world.owed()[key].key_hash for key in ids))
+
+
+# --- rebaseline -------------------------------------------------------------------------------------------------------
+
+
+def test_a_rebaseline_takes_the_source_for_accepted_and_sends_nothing() -> None:
+    world = owing(1, 2)
+    world.source.put(id=3, v="other")
+    world.source.put(id=9, v="new")
+    summary = world.steer("rebaseline", because="moved house")
+    assert accounts(summary) == {"skipped": 4, "owed_before": 2}
+    assert (world.sent(), world.owed(), world.queue.quarantined) == ([], {}, [])
+    assert accounts(world.run()) == {}
+    world.source.put(id=3, v="third")
+    assert accounts(world.run()) == {"changed": 1, "accepted": 1}
+    assert world.target.sent[0].change.before == {"id": 3, "v": "other"}
+
+
+def test_a_rebaseline_of_a_new_sync_skips_even_where_it_would_backfill() -> None:
+    world = world_of(1, 2)
+    assert accounts(world.steer("rebaseline")) == {"skipped": 2}
+    assert accounts(world.run()) == {}
+
+
+def test_a_rebaseline_ends_what_is_in_doubt() -> None:
+    world = world_of(1)
+    world.target.answer = answer_by_id({1: IN_DOUBT})
+    world.run()
+    world.sent()
+    world.steer("rebaseline")
+    assert world.owed() == {}
+    assert accounts(world.run()) == {}
+
+
+def test_a_rebaseline_is_not_held_and_needs_no_destination() -> None:
+    world = settled(*range(300))
+    world.source.rows = []
+    world.target.refuse = "gone"
+    assert world.steer("rebaseline")["status"] == "completed"
+
+
+# --- discard ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_discard_gives_up_on_debts_and_touches_nothing_else() -> None:
+    world = owing(1, 2, 3)
+    world.source.put(id=4, v="other")
+    manifest, first = world.head.manifest, world.head.owed_since
+    summary = world.steer("discard", only=keys(world, 1), because="will never fit")
+    assert accounts(summary) == {"skipped": 1, "owed_before": 3, "owed_after": 2}
+    assert (world.sent(), set(world.owed())) == ([], {2, 3})
+    assert (world.head.manifest, world.head.owed, world.head.owed_since) == (manifest, 2, first)
+    assert accounts(world.run()) == {"added": 2, "changed": 1, "accepted": 3, "owed_before": 2}
+
+
+def test_a_discarded_row_is_sent_when_it_changes_again() -> None:
+    world = owing(1)
+    world.steer("discard", because="never")
+    assert accounts(world.run()) == {}
+    world.source.put(id=1, v="better")
+    assert accounts(world.run()) == {"changed": 1, "accepted": 1}
+
+
+def test_a_row_that_changed_since_the_last_run_is_sent_though_its_debt_was_discarded() -> None:
+    world = owing(1)
+    world.source.put(id=1, v="better")
+    world.steer("discard", because="never")
+    assert accounts(world.run()) == {"changed": 1, "accepted": 1}
+
+
+def test_debts_are_discarded_by_a_part_of_their_reason() -> None:
+    world = owing(1, 2)
+    world.steer("discard", only=Selection(reason="another"), because="never")
+    assert set(world.owed()) == {1, 2}
+    world.steer("discard", only=Selection(reason="not TODAY"), because="never")
+    assert world.owed() == {}
+
+
+def test_a_discard_asks_the_source_nothing() -> None:
+    world = owing(1)
+    world.source.fail = LookupError("asked")
+    assert world.steer("discard", because="never")["status"] == "completed"
+
+
+def test_a_discard_of_what_another_run_changed_since_is_refused() -> None:
+    world = owing(1)
+    seen = world.head.generation
+    world.target.answer = answer_by_id({1: REJECTED})
+    world.run()
+    summary = world.steer("discard", generation=seen, because="never")
+    assert (summary["status"], set(world.owed())) == ("failed", {1})
+    assert "since you looked" in summary["reason"]
+    assert world.head.holder is None
+
+
+def test_who_discarded_and_why_is_kept() -> None:
+    world = owing(1)
+    world.steer("discard", because="never")
+    run = world.states.runs(world.sync, 1)[0]
+    assert (run.mode, run.requested_by, run.because) == ("discard", "arn:aws:iam::1:user/ann", "never")
+
+
+# --- retry ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_retry_is_a_run_now() -> None:
+    world = owing(1, 2)
+    world.source.put(id=1, v="better")
+    world.source.put(id=4, v="other")
+    assert accounts(world.steer("retry")) == {"added": 2, "changed": 1, "accepted": 3, "owed_before": 2}
+    assert world.arrived()[1]["v"] == "better"
+
+
+def test_a_retry_of_some_debts_sends_those_alone_and_the_next_run_the_rest() -> None:
+    world = owing(1, 2)
+    world.source.put(id=4, v="other")
+    manifest = world.head.manifest
+    summary = world.steer("retry", only=keys(world, 1))
+    assert accounts(summary) == {"added": 1, "accepted": 1, "owed_before": 2, "owed_after": 1}
+    assert (world.sent(), set(world.owed()), world.head.manifest) == ([("added", 1)], {2}, manifest)
+    assert accounts(world.run()) == {"added": 1, "changed": 1, "accepted": 2, "owed_before": 1}
+    assert sorted(world.sent()) == [("added", 2), ("changed", 4)]
+
+
+def test_a_retried_row_that_changed_since_the_last_run_follows_in_the_next_run_from_what_was_accepted() -> None:
+    world = owing(1)
+    world.source.put(id=1, v="better")
+    world.steer("retry", only=keys(world, 1))
+    assert world.arrived()[1]["v"] == "v1"
+    assert accounts(world.run()) == {"changed": 1, "accepted": 1}
+    change = world.target.sent[-1].change
+    assert (change.before, change.after) == ({"id": 1, "v": "v1"}, {"id": 1, "v": "better"})
+
+
+def test_a_retry_that_is_rejected_again_stays_owed_since_the_first_run() -> None:
+    world = owing(1, 2)
+    first = world.owed()[1].first_run
+    world.target.answer = answer_by_id({1: REJECTED})
+    accounts(world.steer("retry", only=keys(world, 1)))
+    assert (world.owed()[1].first_run, world.owed()[1].attempts, world.head.owed) == (first, 2, 2)
+    assert world.head.owed_since == first
+
+
+# --- all --------------------------------------------------------------------------------------------------------------
+
+STEERED: list[tuple[Mode, dict[str, Any]]] = [("rebaseline", {}), ("discard", {"because": "never"}), ("retry", {})]
+
+
+@pytest.mark.parametrize("state", ["snapshot", "diff", "seal", "fan_out", "commit"])
+@pytest.mark.parametrize(("mode", "asked"), STEERED)
+def test_an_execution_that_died_is_survived_by_the_next_start(mode: Mode, asked: dict[str, Any], state: str) -> None:
+    world = owing(1, 2)
+    world.source.put(id=4, v="other")
+
+    def die(entered: str) -> None:
+        if entered == state:
+            raise Died
+
+    died = mode == "retry" or state != "fan_out"
+    if died:
+        with pytest.raises(Died):
+            world.steer(mode, on=die, **asked)
+    world.run()
+    world.run()
+    assert (world.owed(), world.head.owed, world.head.open_run, world.head.holder) == ({}, 0, None, None)
+    world.source.put(id=1, v="last")
+    assert accounts(world.run()) == {"changed": 1, "accepted": 1}
+
+
+@pytest.mark.parametrize(("mode", "asked"), STEERED)
+def test_an_execution_during_a_run_says_busy_and_does_nothing(mode: Mode, asked: dict[str, Any]) -> None:
+    world = owing(1)
+    answers = []
+
+    def steer(state: str) -> None:
+        if state in ("diff", "fan_out", "commit"):
+            answers.append(world.steer(mode, **asked)["status"])
+
+    assert accounts(world.run(on=steer)) == {"added": 1, "accepted": 1, "owed_before": 1}
+    assert answers == ["already_running"] * 3
+
+
+@pytest.mark.parametrize(("mode", "asked"), STEERED)
+def test_a_run_meanwhile_says_busy(mode: Mode, asked: dict[str, Any]) -> None:
+    world = owing(1)
+    answers = []
+    world.steer(mode, on=lambda state: answers.append(world.run()["status"]) if state == "seal" else None, **asked)
+    assert answers == ["already_running"]
