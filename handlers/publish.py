@@ -1,13 +1,19 @@
-"""publish: event {sync, run, token, chunk} → {done}; fans a chunk out to EventBridge."""
+"""publish: event {sync, run, token, chunk} → {done}; fans a chunk out to EventBridge.
+
+Event {sync, test, definition, chunk} → {done}: sends a chunk of one row as a test.
+"""
 
 from typing import Any
 
 from rowcast.fan_out import FanningOut, fan_out_run
+from rowcast.trial import Trying, send_trial
 from rowcast.wiring import Step, step
 
 
 @step
 def handler(event: dict[str, Any], step: Step) -> dict[str, bool]:
+    if "test" in event:
+        return {"done": send_trial(event["sync"], event["test"], event["definition"], event["chunk"], _trying(step))}
     services = step.services
     needs = FanningOut(
         states=services.states,
@@ -23,3 +29,17 @@ def handler(event: dict[str, Any], step: Step) -> dict[str, bool]:
         jitter=step.jitter,
     )
     return {"done": fan_out_run(event["sync"], event["run"], event["token"], event["chunk"], needs)}
+
+
+def _trying(step: Step) -> Trying:
+    services = step.services
+    return Trying(
+        definitions=services.definitions,
+        changes=services.changes,
+        calls=services.calls,
+        destination=services.destination,
+        render=services.render,
+        pace=services.pace,
+        clock=services.clock,
+        claim=step.claim,
+    )

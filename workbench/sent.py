@@ -14,11 +14,11 @@ from rowcast.errors import DefinitionInvalid, RunFailed
 from rowcast.masking import masked_row
 from rowcast.models import Change, Chunk, Column, Outcome, Run, from_json
 from rowcast.ports import CallRecord
+from rowcast.trial import TEST
 from workbench import keys
 from workbench.deployment import Place
 from workbench.local.arrivals import iso
 
-TEST = "test-"
 OUTCOMES = ("accepted", "rejected", "refused", "throttled", "in_doubt")
 _MOST_RUNS = 1000
 _MOST_BITS = 20
@@ -55,7 +55,7 @@ def calls(
     for sync, name in found:
         fitting = [one for one in place.calls.calls(sync, name) if _fits(one, key, outcome, after)]
         fitting.sort(key=lambda one: one.started_at, reverse=True)
-        yield from (_call(one, full) for one in fitting)
+        yield from (one_call(one, full=full) for one in fitting)
 
 
 def _fits(record: CallRecord, key: str | None, outcome: str | None, after: float | None) -> bool:
@@ -66,7 +66,7 @@ def _fits(record: CallRecord, key: str | None, outcome: str | None, after: float
     )
 
 
-def _call(record: CallRecord, full: bool) -> dict[str, Any]:
+def one_call(record: CallRecord, *, full: bool) -> dict[str, Any]:
     bodies = {"request": _readable(record.request), "reply": record.reply} if full else {}
     return {
         "sync": record.sync,

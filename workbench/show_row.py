@@ -1,0 +1,28 @@
+"""One row's message, as people see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.markup import escape
+
+from workbench import show_sent
+from workbench.show import coloured, out, text_of
+
+
+def preview(one: dict[str, Any]) -> None:
+    what = f"{coloured(one['operation'])}  {escape(text_of(one['key']))}  [dim]→[/] {escape(one['target'])}"
+    out.print(what, soft_wrap=True)
+    if not one["triggered"]:
+        out.print(f"  [yellow]not sent: no trigger asks for {one['operation']} rows[/]")
+    for name in ("source", "detail-type"):
+        if name in one:
+            out.print(f"  [dim]{name:<12}[/]{escape(one[name])}", soft_wrap=True)
+    if one["columns"]:
+        out.print(f"  [dim]{'columns':<12}[/]{escape(', '.join(one['columns']))}", soft_wrap=True)
+    out.print(f"  [dim]{'bytes':<12}[/]{one['bytes']}")
+    out.print_json(text_of(one["message"]))
+
+
+def tested(one: dict[str, Any]) -> None:
+    show_sent.calls([one], full=True, more=False)
