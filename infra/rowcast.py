@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_cdk import Duration, Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -25,7 +26,8 @@ class Rowcast(Construct):
 
     `name` tells deployments of one account apart, in parameters and IAM paths; by default it is the stack's name.
     `event_bus`: of this account and region, where runs are announced. `calls_kept`: how long call records stay,
-    and messages that were sent as pointers because no call could carry them.
+    and messages that were sent as pointers because no call could carry them. `permissions_boundary`: the ARN of a
+    managed policy that bounds every role.
     """
 
     def __init__(
@@ -40,8 +42,12 @@ class Rowcast(Construct):
         log_retention: logs.RetentionDays = logs.RetentionDays.ONE_MONTH,
         calls_kept: Duration | None = None,
         debts_may_wait: Duration | None = None,
+        permissions_boundary: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
+        if permissions_boundary:
+            boundary = iam.ManagedPolicy.from_managed_policy_arn(self, "Boundary", permissions_boundary)
+            iam.PermissionsBoundary.of(self).apply(boundary)
         self.name = name or Stack.of(self).stack_name
         self.storage = Storage(self, "Storage", calls_kept=calls_kept or Duration.days(30))
         self.functions = Functions(
@@ -52,6 +58,7 @@ class Rowcast(Construct):
             layers=Layers(self, "Layers", platform=platform),
             event_bus=event_bus,
             log_retention=log_retention,
+            networks=project.networks,
         )
         self.workflow = Workflow(
             self,

@@ -19,9 +19,17 @@ class RowcastStack(Stack):
         project: Project,
         platform: Platform = "lambda",
         event_bus: str = "default",
+        permissions_boundary: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id, description="Rowcast: from SQL queries to EventBridge and Lambda")
-        self.rowcast = Rowcast(self, "Rowcast", project=project, platform=platform, event_bus=event_bus)
+        self.rowcast = Rowcast(
+            self,
+            "Rowcast",
+            project=project,
+            platform=platform,
+            event_bus=event_bus,
+            permissions_boundary=permissions_boundary,
+        )
         storage = self.rowcast.storage
         outputs = {
             "Bucket": storage.bucket.bucket_name,

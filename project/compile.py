@@ -7,7 +7,7 @@ from typing import Any
 
 from project import alerts, functions, meaning, query, times
 from project.document import Document
-from project.model import LocalFunction, Sync
+from project.model import LocalFunction, Network, Sync
 from rowcast.definition import (
     Account,
     Definition,
@@ -67,6 +67,12 @@ def _files(name: str, path: str) -> FilesSource:
         return FilesSource(name=name, prefix=f"sources/{name}/")
     bucket, _, prefix = path.removeprefix("s3://").partition("/")
     return FilesSource(name=name, bucket=bucket, prefix=prefix.rstrip("/") + "/" if prefix.strip("/") else "")
+
+
+def network(value: dict[str, Any]) -> Network | None:
+    """Where a source's snapshot function runs, when that is inside a VPC."""
+    vpc = value.get("vpc")
+    return Network(tuple(vpc["subnets"]), tuple(vpc["security_groups"])) if vpc else None
 
 
 def folder(root: Path, value: dict[str, Any]) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rowcast.definition import Definition, SecretRef, Source
@@ -75,6 +75,14 @@ class AlertChannel:
 
 
 @dataclass(frozen=True)
+class Network:
+    """Where in a VPC a source's snapshot function runs: ids, so that nothing is looked up when it is deployed."""
+
+    subnets: tuple[str, ...]
+    security_groups: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class LocalFunction:
     """A target function that lies in the project: `name` is how definitions call it, `file` is absolute."""
 
@@ -85,7 +93,9 @@ class LocalFunction:
 
 @dataclass(frozen=True)
 class Project:
-    """`folders`: the folders of the project that `files` sources read, by source. `secrets`: all those referred to."""
+    """`folders`: the folders of the project that `files` sources read, by source. `secrets`: all those referred to.
+    `networks`: by source, for those inside a VPC.
+    """
 
     root: Path
     name: str
@@ -95,3 +105,4 @@ class Project:
     functions: tuple[LocalFunction, ...]
     folders: dict[str, Path]
     secrets: tuple[SecretRef, ...]
+    networks: dict[str, Network] = field(default_factory=dict)

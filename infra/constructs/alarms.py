@@ -16,6 +16,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.constructs.functions import Handler
+from infra.constructs.storage import refusing_others
 
 T = TypeVar("T")
 PERIOD = Duration.minutes(5)
@@ -37,6 +38,7 @@ class Alarms(Construct):
         self.key = kms.Key(self, "Key", description="Encrypts Rowcast's alarms", enable_key_rotation=True)
         self.key.add_to_resource_policy(_by(cloudwatch_here, ["kms:Decrypt", "kms:GenerateDataKey*"], "*"))
         self.topic = sns.Topic(self, "Topic", display_name="Rowcast", master_key=self.key, enforce_ssl=True)
+        self.topic.add_to_resource_policy(refusing_others(self, "sns:Publish", self.topic.topic_arn))
         self.topic.add_to_resource_policy(_by(cloudwatch_here, ["sns:Publish"], self.topic.topic_arn))
 
     def on_failed_runs(self, state_machine: sfn.StateMachine) -> None:

@@ -14,6 +14,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.grants import Grant, document
+from infra.constructs.storage import refusing_others
 from project.model import AlertChannel
 from rowcast.definition import SecretRef
 
@@ -68,7 +69,15 @@ class Channels(Construct):
 
     def _topic(self, scope: Construct, channel: AlertChannel, protocol: str, endpoint: str, template: str) -> None:
         topic = sns.Topic(scope, "Topic", display_name="Rowcast", master_key=self._key, enforce_ssl=True)
-        sns.CfnSubscription(scope, "Subscription", topic_arn=topic.topic_arn, protocol=protocol, endpoint=endpoint)
+        sns.CfnSubscription(
+            scope,
+            "Subscription",
+            topic_arn=topic.topic_arn,
+            protocol=protocol,
+            endpoint=endpoint,
+            redrive_policy={"deadLetterTargetArn": self._undelivered.queue_arn},
+        )
+        self._keep_undelivered("sns.amazonaws.com", topic.topic_arn)
         here = {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
         topic.add_to_resource_policy(
             iam.PolicyStatement(
@@ -77,6 +86,7 @@ class Channels(Construct):
                 resources=[topic.topic_arn],
             )
         )
+        topic.add_to_resource_policy(refusing_others(self, "sns:Publish", topic.topic_arn))
         self.topics[channel.name] = topic
         self._rule(scope, "Rule", channel, topic.topic_arn, template=template)
 
@@ -177,11 +187,15 @@ class Channels(Construct):
                 )
             ],
         )
+        self._keep_undelivered("events.amazonaws.com", rule.attr_arn)
+
+    def _keep_undelivered(self, service: str, source: str) -> None:
+        queue = self._undelivered
         statement = Grant(
-            ("sqs:SendMessage",), (self._undelivered.queue_arn,), {"ArnEquals": {"aws:SourceArn": rule.attr_arn}}
+            ("sqs:SendMessage",), (queue.queue_arn,), {"ArnEquals": {"aws:SourceArn": source}}
         ).statement()
-        statement.add_service_principal("events.amazonaws.com")
-        self._undelivered.add_to_resource_policy(statement)
+        statement.add_service_principal(service)
+        queue.add_to_resource_policy(statement)
 
 
 def _transformer(template: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aws_cdk import Duration, RemovalPolicy, Size
@@ -15,6 +15,7 @@ from infra.constructs.grants import TRACES, Grant, acknowledge, give
 from infra.constructs.layers import ARCHITECTURE, RUNTIME, Layers, handlers_code
 from infra.constructs.permissions import Permissions
 from infra.constructs.storage import Storage
+from project.model import Network
 from rowcast.definition import Destination as DestinationDefinition
 from rowcast.definition import EventBridgeDestination, PostgresSource, Source
 
@@ -30,6 +31,14 @@ class Capacity:
     pauses: bool = False
 
 
+NETWORK_INTERFACES = (
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+)
 CAPACITIES = {
     "open": Capacity(seconds=120, memory=512),
     "snapshot": Capacity(seconds=900, memory=3008, disk=10240),
@@ -57,6 +66,7 @@ class Handler(Construct):
         environment: dict[str, str],
         grants: Sequence[Grant],
         log_retention: logs.RetentionDays,
+        network: Network | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         self.log_group = log_group = logs.LogGroup(
@@ -83,7 +93,21 @@ class Handler(Construct):
             tracing=lambda_.Tracing.ACTIVE,
             log_group=log_group,
         )
-        acknowledge(self.function, "AwsSolutions-L1", "3.13 is the runtime that the locked wheels are made for.")
+        if network is not None:
+            self._move_into(network)
+        for rule in ("AwsSolutions-L1", "Serverless-LambdaLatestVersion"):
+            acknowledge(self.function, rule, "3.13 is the runtime that the locked wheels are made for.")
+        called = "Step Functions waits for each call and catches its failure; the watch looks again in 15 minutes."
+        acknowledge(self.function, "Serverless-LambdaDLQ", called)
+
+    def _move_into(self, network: Network) -> None:
+        """Lambda makes and deletes the network interfaces in the function's role."""
+        give(self.role, [Grant(NETWORK_INTERFACES, ("*",), why="An interface has no name before it is made.")])
+        resource = self.function.node.default_child
+        assert isinstance(resource, lambda_.CfnFunction)
+        resource.vpc_config = lambda_.CfnFunction.VpcConfigProperty(
+            subnet_ids=list(network.subnets), security_group_ids=list(network.security_groups)
+        )
 
 
 class Functions(Construct):
@@ -99,8 +123,10 @@ class Functions(Construct):
         layers: Layers,
         event_bus: str,
         log_retention: logs.RetentionDays,
+        networks: Mapping[str, Network] | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
+        self._networks = networks or {}
         self._layers = layers
         self._log_retention = log_retention
         self._environment = _environment(name, storage, event_bus)
@@ -131,6 +157,7 @@ class Functions(Construct):
                 self._permissions.snapshot(source),
                 self._layers.engine,
                 *drivers,
+                network=self._networks.get(source.name),
             )
         return self._snapshots[source.name]
 
@@ -153,6 +180,7 @@ class Functions(Construct):
         description: str,
         grants: Sequence[Grant],
         *more_layers: lambda_.ILayerVersion,
+        network: Network | None = None,
     ) -> Handler:
         return Handler(
             self,
@@ -163,6 +191,7 @@ class Functions(Construct):
             environment=self._environment,
             grants=grants,
             log_retention=self._log_retention,
+            network=network,
         )
 
 

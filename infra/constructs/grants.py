@@ -49,7 +49,9 @@ def acknowledge_patterns(construct: IConstruct, grants: Iterable[Grant]) -> None
 
 
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
-    Validations.of(construct).acknowledge(Acknowledgment(id=f"AwsSolutions::{rule}", reason=reason))
+    """`rule` as cdk-nag names it, which begins with its pack's name."""
+    pack = rule.partition("-")[0]
+    Validations.of(construct).acknowledge(Acknowledgment(id=f"{pack}::{rule}", reason=reason))
 
 
 def _flat(value: Any) -> str:

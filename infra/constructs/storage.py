@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -32,6 +33,9 @@ class Storage(Construct):
             removal_policy=RemovalPolicy.RETAIN,
             lifecycle_rules=_lifecycle(calls_kept),
         )
+        self.bucket.add_to_resource_policy(
+            refusing_others(self, "s3:*", self.bucket.bucket_arn, self.bucket.arn_for_objects("*"))
+        )
         self.state = self._table("State")
         self.changes = self._table("Changes", time_to_live="expires_at")
         self.debts = self._table("Debts")
@@ -41,6 +45,8 @@ class Storage(Construct):
         acknowledge(self.bucket, "AwsSolutions-S1", "CloudTrail's data events log access where an account wants it.")
         acknowledge(self.undelivered_schedules, "AwsSolutions-SQS3", "This is the schedules' dead-letter queue.")
         acknowledge(self.undelivered_alerts, "AwsSolutions-SQS3", "This is the alerts' dead-letter queue.")
+        for queue in (self.quarantine, self.undelivered_schedules, self.undelivered_alerts):
+            acknowledge(queue, "Serverless-SQSRedrivePolicy", "This is where messages end that nothing else takes.")
 
     def _table(self, construct_id: str, *, time_to_live: str | None = None) -> dynamodb.Table:
         return dynamodb.Table(
@@ -67,7 +73,7 @@ class Storage(Construct):
         dead_letter_queue: sqs.DeadLetterQueue | None = None,
     ) -> sqs.Queue:
         """Encrypted, TLS only, and keeping messages for as long as SQS does."""
-        return sqs.Queue(
+        queue = sqs.Queue(
             scope,
             construct_id,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
@@ -76,6 +82,23 @@ class Storage(Construct):
             visibility_timeout=visibility_timeout,
             dead_letter_queue=dead_letter_queue,
         )
+        queue.add_to_resource_policy(refusing_others(scope, "sqs:*", queue.queue_arn))
+        return queue
+
+
+def refusing_others(scope: Construct, actions: str, *arns: str) -> iam.PolicyStatement:
+    """Whoever acts for another account is refused, also if a policy is loosened by mistake one day. AWS's services act
+    for no account; what lets them in names this one."""
+    return iam.PolicyStatement(
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=[actions],
+        resources=list(arns),
+        conditions={
+            "StringNotEquals": {"aws:PrincipalAccount": Stack.of(scope).account},
+            "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+        },
+    )
 
 
 def _lifecycle(calls_kept: Duration) -> list[s3.LifecycleRule]:

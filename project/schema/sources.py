@@ -37,6 +37,29 @@ SECRET: Schema = {
     ],
 }
 
+VPC = fields(
+    "Where in a VPC the source is reached from.",
+    {
+        "subnets": {
+            "type": "array",
+            "description": "private subnets, in two zones or more",
+            "items": text("a subnet", r"^subnet-[0-9a-f]{8,17}$", "a subnet's id: subnet-0123456789abcdef0"),
+            "minItems": 1,
+            "maxItems": 16,
+            "uniqueItems": True,
+        },
+        "security_groups": {
+            "type": "array",
+            "description": "what the function may reach, and what lets it in",
+            "items": text("a security group", r"^sg-[0-9a-f]{8,17}$", "a security group's id: sg-0123456789abcdef0"),
+            "minItems": 1,
+            "maxItems": 5,
+            "uniqueItems": True,
+        },
+    },
+    ("subnets", "security_groups"),
+)
+
 SOURCE: Schema = {
     "description": "A database or a place with files.",
     "oneOf": [
@@ -71,6 +94,7 @@ SOURCE: Schema = {
                     "default": "verify",
                     "description": "verify checks the server's certificate and name; require only encrypts",
                 },
+                "vpc": VPC,
                 "tls_ca_file": text("a PEM file with the authority to trust in place of the system's"),
                 "statement_timeout": text(
                     "how long the query may take", DURATION, "a time such as 5 minutes", default="14 minutes"

@@ -15,7 +15,7 @@ os.environ["CDK_VALIDATION"] = "true"  # jsii keeps the environment in which it 
 
 import pytest
 from aws_cdk import App, Validations
-from cdk_nag import AwsSolutionsChecks
+from cdk_nag import AwsSolutionsChecks, ServerlessChecks
 
 from infra.constructs.layers import Platform
 from infra.stack import RowcastStack
@@ -27,12 +27,19 @@ ROOT = Path(__file__).parents[2]
 WITHOUT_BUNDLES: dict[str, Any] = {"aws:cdk:bundling-stacks": []}
 
 
-def synth(outdir: Path, *, platform: Platform = "lambda", of: Project | None = None, checked: bool = False) -> Template:
+def synth(
+    outdir: Path,
+    *,
+    platform: Platform = "lambda",
+    of: Project | None = None,
+    checked: bool = False,
+    boundary: str | None = None,
+) -> Template:
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = App(outdir=str(outdir), context={**context, **WITHOUT_BUNDLES})
-    RowcastStack(app, "Rowcast", project=of or project(), platform=platform)
+    RowcastStack(app, "Rowcast", project=of or project(), platform=platform, permissions_boundary=boundary)
     if checked:
-        Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+        Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     app.synth()
     return Template(outdir)
 

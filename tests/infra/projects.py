@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from project.model import AlertChannel, Project, Schedule, Sync
+from project.model import AlertChannel, Network, Project, Schedule, Sync
 from rowcast.definition import (
     Account,
     Definition,
@@ -69,6 +69,7 @@ def project() -> Project:
         functions=(),
         folders={},
         secrets=(),
+        networks={"warehouse": Network(("subnet-0123456789abcdef0",), ("sg-0123456789abcdef0",))},
     )
 
 

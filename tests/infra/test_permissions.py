@@ -21,6 +21,11 @@ STATE, CHANGES, DEBTS = "<StorageState.Arn>", "<StorageChanges.Arn>", "<StorageD
 PARAMETERS = "arn:<AWS::Partition>:ssm:<AWS::Region>:<AWS::AccountId>:parameter/Rowcast/syncs/*"
 ROLES = "arn:<AWS::Partition>:iam::<AWS::AccountId>:role/rowcast/Rowcast/"
 ASSETS = "arn:<AWS::Partition>:s3:::cdk-hnb659fds-assets-<AWS::AccountId>-<AWS::Region>/*.json"
+INTERFACES = (
+    {f"ec2:{name}" for name in ("DescribeNetworkInterfaces", "DescribeSubnets")}
+    | {f"ec2:{verb}NetworkInterface" for verb in ("Create", "Delete")}
+    | {f"ec2:{verb}PrivateIpAddresses" for verb in ("Assign", "Unassign")}
+)
 HERE = "<AWS::Region>:<AWS::AccountId>"
 ANNOUNCEMENTS = f"arn:<AWS::Partition>:events:{HERE}:event-bus/default"
 SECRET = f"arn:<AWS::Partition>:secretsmanager:{HERE}:secret:"
@@ -58,6 +63,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
     },
     "FunctionsSnapshotwarehouseRole": {
         **SNAPSHOT,
+        "*": INTERFACES,
         f"{SECRET}rowcast/warehouse-??????": {"secretsmanager:GetSecretValue"},
         f"arn:<AWS::Partition>:kms:{HERE}:key/*": {"kms:Decrypt"},
     },
@@ -260,4 +266,4 @@ def test_no_role_may_do_everything_with_anything(template: Template) -> None:
         allowed = template.allowed(role)
         assert not [action for action in allowed if "*" in action]
         anywhere = {action for action, resources in allowed.items() if "*" in resources}
-        assert {action.partition(":")[0] for action in anywhere} <= {"xray", "logs"}
+        assert {action.partition(":")[0] for action in anywhere - INTERFACES} <= {"xray", "logs"}

@@ -42,7 +42,8 @@ def test_the_template_is_the_one_that_was_reviewed(template: Template) -> None:
 
 def test_cdk_nag_finds_nothing_that_is_not_acknowledged(template: Template) -> None:
     reports = json.loads((template.folder / "validation-report.json").read_text())["pluginReports"]
-    assert {report["pluginName"]: report["conclusion"] for report in reports}["AwsSolutions"] == "success"
+    concluded = {report["pluginName"]: report["conclusion"] for report in reports}
+    assert concluded["AwsSolutions"] == concluded["Serverless"] == "success"
 
 
 def test_what_holds_data_keeps_its_logical_id_and_outlives_the_stack(template: Template) -> None:
@@ -78,6 +79,40 @@ def test_queues_topic_and_bucket_refuse_plain_http(template: Template) -> None:
         }
         assert guarded == set(template.of_type(kind))
     assert _refuses_plain_http(template.named("AWS::S3::BucketPolicy", "Bucket")["Properties"]["PolicyDocument"])
+
+
+def test_queues_topics_and_bucket_refuse_other_accounts(template: Template) -> None:
+    kinds = ("AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy")
+    for policy in (one for kind in kinds for one in template.of_type(kind).values()):
+        refused = [
+            one["Condition"]
+            for one in policy["Properties"]["PolicyDocument"]["Statement"]
+            if one["Effect"] == "Deny" and "StringNotEquals" in one["Condition"]
+        ]
+        assert refused == [
+            {
+                "StringNotEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}},
+                "BoolIfExists": {"aws:PrincipalIsAWSService": "false"},
+            }
+        ]
+
+
+def test_a_source_inside_a_vpc_is_read_from_there_and_nothing_else_is(template: Template) -> None:
+    inside = {
+        name: one["Properties"]["VpcConfig"]
+        for name, one in template.of_type("AWS::Lambda::Function").items()
+        if "VpcConfig" in one["Properties"]
+    }
+    ((name, config),) = inside.items()
+    assert "Snapshotwarehouse" in name
+    assert config == {"SubnetIds": ["subnet-0123456789abcdef0"], "SecurityGroupIds": ["sg-0123456789abcdef0"]}
+
+
+def test_a_boundary_bounds_every_role(tmp_path: Path) -> None:
+    boundary = "arn:aws:iam::111122223333:policy/boundary"
+    template = synth(tmp_path, boundary=boundary)
+    bounds = {one["Properties"].get("PermissionsBoundary") for one in template.of_type("AWS::IAM::Role").values()}
+    assert bounds == {boundary}
 
 
 def _refuses_plain_http(document: dict[str, list[dict[str, object]]]) -> bool:
