@@ -3,6 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PROJECT ?= examples/shop
+PIP_AUDIT := pip-audit@2.10.1
+CFN_LINT := cfn-lint@1.51.0
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export ROWCAST_PROJECT := $(abspath $(PROJECT))
 # This variable makes every process that imports aws_cdk compile 3.5 s of Python anew.
@@ -49,6 +51,21 @@ check: setup node_modules/ready ## Format, lint, types, architecture, templates
 lock: setup ## Pin anew what the *.in files ask for
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
 	for layer in core engine postgres; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" --no-annotate -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
+
+audit: setup ## Ask PyPI for known weaknesses of everything that is locked
+	@for lock in requirements.txt layers/*/requirements.txt; do \
+	  echo "$$lock"; $(BIN)/uv tool run --quiet $(PIP_AUDIT) --disable-pip --require-hashes --requirement $$lock || exit 1; \
+	done
+
+sbom: setup ## List what the layers hold, in build/sbom (CycloneDX)
+	@mkdir -p build/sbom
+	@for lock in layers/*/requirements.txt; do \
+	  $(BIN)/uv tool run --quiet $(PIP_AUDIT) --disable-pip --require-hashes --requirement $$lock \
+	    --format cyclonedx-json --output build/sbom/$$(basename $$(dirname $$lock)).json; test -s build/sbom/$$(basename $$(dirname $$lock)).json || exit 1; \
+	done; ls build/sbom
+
+lint-template: synth ## Let cfn-lint judge the template of PROJECT
+	$(BIN)/uv tool run --quiet $(CFN_LINT) --ignore-checks W3005 -- cdk.out/*.template.json
 
 format: setup ## Put the code into its form
 	$(BIN)/ruff format .
