@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from rowcast.errors import RowcastError
+from workbench.cli_init import init
 from workbench.cli_local import local
 from workbench.cli_row import preview, test_row
 from workbench.cli_sent import calls, history, rejects
@@ -42,7 +43,7 @@ def cli(context: click.Context, project: Path) -> None:
     context.obj = project.resolve()
 
 
-for command in (local, calls, history, rejects, preview, test_row):
+for command in (init, local, calls, history, rejects, preview, test_row):
     cli.add_command(command)
 for command in COMMANDS:
     cli.add_command(command)
