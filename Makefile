@@ -54,7 +54,7 @@ lock: setup ## Pin anew what the *.in files ask for
 
 audit: setup ## Ask PyPI for known weaknesses of everything that is locked
 	@for lock in requirements.txt layers/*/requirements.txt; do \
-	  echo "$$lock"; $(BIN)/uv tool run --quiet $(PIP_AUDIT) --disable-pip --require-hashes --requirement $$lock || exit 1; \
+	  echo "$$lock"; $(BIN)/uv tool run --quiet $(PIP_AUDIT) --strict --disable-pip --require-hashes --requirement $$lock || exit 1; \
 	done
 
 sbom: setup ## List what the layers hold, in build/sbom (CycloneDX)

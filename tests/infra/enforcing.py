@@ -113,7 +113,13 @@ class Aws:
             if not stack["StackStatus"].endswith("IN_PROGRESS"):
                 break
             time.sleep(0.1)
-        assert stack["StackStatus"] == "CREATE_COMPLETE", stack
+        events = cloudformation.describe_stack_events(StackName="Rowcast")["StackEvents"]
+        failed = {
+            one["LogicalResourceId"]: one.get("ResourceStatusReason")
+            for one in events
+            if "FAILED" in one["ResourceStatus"]
+        }
+        assert stack["StackStatus"] == "CREATE_COMPLETE", failed
         return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
     def function(self, name: str, code: str) -> None:

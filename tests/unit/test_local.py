@@ -35,6 +35,13 @@ def test_what_the_emulator_refuses_goes_with_all_that_points_to_it() -> None:
     assert "Archive" in made["Resources"]
 
 
+def test_alarms_on_several_metrics_are_left_out_and_those_on_one_stay() -> None:
+    alarm = "AWS::CloudWatch::Alarm"
+    several = (alarm, {"Properties": {"Metrics": [{"Id": "m0"}]}})
+    copy = for_emulator(template(Several=several, One=(alarm, {"Properties": {"MetricName": "Errors"}})))
+    assert set(copy["Resources"]) == {"One"}
+
+
 def test_schedules_are_deployed_and_do_not_fire() -> None:
     copy = for_emulator(template(Every=("AWS::Scheduler::Schedule", {"Properties": {"Name": "x"}})))
     assert copy["Resources"]["Every"]["Properties"] == {"Name": "x", "State": "DISABLED"}

@@ -27,7 +27,7 @@ REFUSED = frozenset(
 def for_emulator(template: dict[str, Any]) -> dict[str, Any]:
     """A copy without the refused resources and what points to them, and with schedules that do not fire."""
     resources = template.get("Resources", {})
-    gone = {name for name, resource in resources.items() if resource["Type"] in REFUSED}
+    gone = {name for name, resource in resources.items() if _refused(resource)}
     while True:
         left = {name: _without_order(resource, gone) for name, resource in resources.items() if name not in gone}
         pointing = {name for name, resource in left.items() if _refers(resource, gone)}
@@ -40,6 +40,12 @@ def for_emulator(template: dict[str, Any]) -> dict[str, Any]:
     outputs = {name: one for name, one in template.get("Outputs", {}).items() if not _refers(one, gone)}
     rules = {name: one for name, one in template.get("Rules", {}).items() if name != "CheckBootstrapVersion"}
     return {**template, "Resources": left, "Outputs": outputs, "Rules": rules}
+
+
+def _refused(resource: dict[str, Any]) -> bool:
+    """An alarm on more than one metric is refused too."""
+    of_several = resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource.get("Properties", {})
+    return resource["Type"] in REFUSED or of_several
 
 
 def _without_order(resource: dict[str, Any], gone: set[str]) -> dict[str, Any]:
