@@ -1,17 +1,21 @@
 """publish: event {sync, run, token, chunk} → {done}; fans a chunk out to EventBridge.
 
 Event {sync, test, definition, chunk} → {done}: sends a chunk of one row as a test.
+Event {sync, check: a definition's digest} → {done}: looks at the target with the delivery role's rights.
 """
 
 from typing import Any
 
 from rowcast.fan_out import FanningOut, fan_out_run
-from rowcast.trial import Trying, send_trial
+from rowcast.trial import Trying, check_target, send_trial
 from rowcast.wiring import Step, step
 
 
 @step
 def handler(event: dict[str, Any], step: Step) -> dict[str, bool]:
+    if "check" in event:
+        check_target(event["sync"], event["check"], _trying(step))
+        return {"done": True}
     if "test" in event:
         return {"done": send_trial(event["sync"], event["test"], event["definition"], event["chunk"], _trying(step))}
     services = step.services

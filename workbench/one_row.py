@@ -30,6 +30,10 @@ _ENGINE_MB = 500
 _PATIENCE_SECONDS = 60.0
 
 
+class Refused(RowcastError):
+    """The target cannot be used."""
+
+
 class Found(msgspec.Struct, kw_only=True):
     """A row as the newest snapshots hold it. `now` is None when the newest does not have it any more."""
 
@@ -151,7 +155,7 @@ def send(place: Place, definition: Definition, change: Change) -> dict[str, Any]
     trial = f"{TEST}{now:%Y%m%dT%H%M%S}.{now.microsecond // 1000:03d}Z"
     place.changes.put_chunk(Chunk(sync=sync, run=trial, id=_CHUNK, changes=[change]))
     event = {"sync": sync, "test": trial, "definition": place.definitions.pin(definition), "chunk": _CHUNK}
-    _invoke(place, place.definitions.deployment(sync).fan_out_function, event)
+    invoke(place, place.definitions.deployment(sync).fan_out_function, event)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         for record in place.calls.calls(sync, trial):
@@ -161,7 +165,7 @@ def send(place: Place, definition: Definition, change: Change) -> dict[str, Any]
         time.sleep(0.5)
 
 
-def _invoke(place: Place, function: str, event: dict[str, Any]) -> None:
+def invoke(place: Place, function: str, event: dict[str, Any]) -> None:
     """A repeat, which the SDK makes of a slow invocation, sends nothing again: the first has claimed the chunk."""
     try:
         reply = place.aws.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
@@ -169,5 +173,6 @@ def _invoke(place: Place, function: str, event: dict[str, Any]) -> None:
         return
     answer = json.loads(reply["Payload"].read() or b"null")
     if reply.get("FunctionError"):
-        said = answer.get("errorMessage") if isinstance(answer, dict) else None
-        raise RowcastError(f"Nothing was sent: {said or 'the function failed.'}")
+        said = answer if isinstance(answer, dict) else {}
+        kind = Refused if said.get("errorType") == "DestinationRefused" else RowcastError
+        raise kind(f"Nothing was sent: {said.get('errorMessage') or 'the function failed.'}")

@@ -41,6 +41,11 @@ class Trying(msgspec.Struct, kw_only=True):
     claim: str
 
 
+def check_target(sync: str, digest: str, needs: Trying) -> None:
+    """Looks at the target with the rights with which runs send. Raises DestinationRefused; sends nothing."""
+    needs.destination(needs.definitions.pinned(sync, digest), needs.definitions.deployment(sync)).check()
+
+
 def send_trial(sync: str, trial: str, digest: str, chunk: str, needs: Trying) -> bool:
     """Sends the chunk's one change by the definition of this digest; False when that was done before.
 

@@ -1,0 +1,159 @@
+"""What the doctor gives to paste, and what it makes of what AWS says."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from rowcast.definition import Account, EventBridgeDestination, LambdaDestination, Limits, Rate, SecretRef
+from rowcast.models import Deployment
+from tests.world import sync_definition
+from workbench import buses, policies
+from workbench.doctor import Check, Patient
+
+ROLE = "arn:aws:iam::111122223333:role/team/rowcast"
+DELIVERY = "arn:aws:iam::000000000000:role/rowcast/shop/eventbridge/orders"
+AWAY = EventBridgeDestination(region="eu-west-1", account=Account(role_arn=ROLE))
+
+
+def test_the_permissions_name_the_buses_of_the_other_account_and_region() -> None:
+    document = policies.permissions(sync_definition(destination=AWAY), region="us-east-1", account="000000000000")
+    [statement] = document["Statement"]
+    assert statement["Action"] == ["events:PutEvents", "events:DescribeEventBus"]
+    assert statement["Resource"] == ["arn:aws:events:eu-west-1:111122223333:event-bus/bus"]
+
+
+def test_the_trust_policy_names_the_delivery_role_and_the_external_id() -> None:
+    [statement] = policies.trust(DELIVERY, "id-1")["Statement"]
+    assert statement["Principal"] == {"AWS": DELIVERY}
+    assert statement["Condition"] == {"StringEquals": {"sts:ExternalId": "id-1"}}
+
+
+@pytest.mark.parametrize(
+    ("function", "region", "arn"),
+    [
+        ("welcome", None, "arn:aws:lambda:us-east-1:000000000000:function:welcome"),
+        ("welcome:live", "eu-west-1", "arn:aws:lambda:eu-west-1:000000000000:function:welcome:live"),
+        ("arn:aws:lambda:eu-west-1:1:function:f", None, "arn:aws:lambda:eu-west-1:1:function:f"),
+    ],
+)
+def test_a_function_is_named_as_it_is_invoked(function: str, region: str | None, arn: str) -> None:
+    definition = sync_definition(destination=LambdaDestination(function=function, region=region))
+    assert policies.targets(definition, region="us-east-1", account="000000000000") == [arn]
+
+
+def test_commands_can_be_pasted() -> None:
+    document = policies.trust(DELIVERY, None)
+    command = policies.trust_command(ROLE, document)
+    assert command.startswith("aws iam update-assume-role-policy --role-name rowcast --policy-document '{")
+    assert policies.bus_command("orders", "eu-west-1") == "aws events create-event-bus --region eu-west-1 --name orders"
+    secret = policies.secret_command(SecretRef(name="rowcast/dwh"))
+    assert secret == 'aws secretsmanager create-secret --name rowcast/dwh --secret-string \'{"password": "…"}\''
+
+
+class Clients:
+    """An account in which every call answers as told, by service and name; an exception is raised."""
+
+    local = None
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+
+    def client(self, service: str, **_: Any) -> Any:
+        def answer(name: str) -> Any:
+            def call(**given: Any) -> Any:
+                said = self.answers[name]
+                if isinstance(said, Exception):
+                    raise said
+                return said(**given) if callable(said) else said
+
+            return call
+
+        return type("Client", (), {"__getattr__": lambda _, name: answer(name)})()
+
+
+def patient(definition: Any, **answers: Any) -> Patient:
+    def output(name: str) -> str:
+        return f"arn:aws:states:us-east-1:000000000000:{name}"
+
+    place = SimpleNamespace(aws=Clients(**answers), output=output, definitions=SimpleNamespace(pin=lambda _: "digest"))
+    made = Patient(place, definition)  # type: ignore[arg-type]
+    made.deployment = Deployment(
+        definition_bucket="b",
+        definition_key="k",
+        delivery_role_arn=DELIVERY,
+        retry_queue_url="q",
+        snapshot_function="s",
+        fan_out_function="p",
+        external_id="made",
+    )
+    return made
+
+
+def refusal(kind: str) -> dict[str, Any]:
+    body = f'{{"errorType": "{kind}", "errorMessage": "The role cannot be assumed."}}'.encode()
+    return {"FunctionError": "Unhandled", "Payload": SimpleNamespace(read=lambda: body)}
+
+
+def test_a_role_that_cannot_be_assumed_comes_with_both_policies_and_their_commands() -> None:
+    one = patient(sync_definition(destination=AWAY), invoke=refusal("DestinationRefused"))
+    [found] = one._target()
+    assert (found.status, found.rights) == ("fail", "the delivery role's")
+    trusted = found.policies[f"trust policy of {ROLE}"]["Statement"][0]
+    assert trusted["Condition"] == {"StringEquals": {"sts:ExternalId": "made"}}
+    assert [command.split()[2] for command in found.commands] == [
+        "update-assume-role-policy",
+        "put-role-policy",
+        "create-event-bus",
+    ]
+
+
+def test_a_function_that_fails_otherwise_says_nothing_of_the_target() -> None:
+    [found] = patient(sync_definition(), invoke=refusal("UnexpectedError"))._target()
+    assert found.status == "unknown"
+
+
+@pytest.mark.parametrize(("timeout", "status"), [(60, "ok"), (900, "warn")])
+def test_a_target_that_may_take_longer_than_it_is_waited_for_is_a_warning(timeout: int, status: str) -> None:
+    definition = sync_definition(destination=LambdaDestination(function="f"))
+
+    def configuration(FunctionName: str) -> dict[str, Any]:  # noqa: N803 - as AWS names it
+        return {"Timeout": timeout if FunctionName == "f" else 900}
+
+    [found] = patient(definition, get_function_configuration=configuration)._function()
+    assert found.status == status
+
+
+def quota(value: float) -> Any:
+    pages = [{"Quotas": [], "NextToken": "2"}]
+    last = {"Quotas": [{"QuotaName": "PutEvents throttle limit in transactions per second", "Value": value}]}
+    return lambda **given: last if given.get("NextToken") else pages[0]
+
+
+@pytest.mark.parametrize(("value", "status"), [(400.0, "ok"), (5.0, "warn")])
+def test_a_rate_beyond_the_region_s_quota_is_a_warning(value: float, status: str) -> None:
+    definition = sync_definition(limits=Limits(rate=Rate(count=600, seconds=60)))
+    [found] = patient(definition, list_service_quotas=quota(value))._quotas()
+    assert found.status == status
+
+
+def test_a_quota_that_may_not_be_read_is_unknown_and_stops_nothing() -> None:
+    denied = ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListServiceQuotas")
+    one = patient(sync_definition(), list_service_quotas=denied)
+    one._deployed = one._secrets = one._source = one._target = lambda: iter(())  # type: ignore[method-assign]
+    [found] = one.examine()
+    assert isinstance(found, Check)
+    assert (found.status, "AccessDeniedException" in found.found) == ("unknown", True)
+
+
+def test_buses_of_every_page_are_listed() -> None:
+    def page(NextToken: str = "") -> dict[str, Any]:  # noqa: N803 - as AWS names it
+        more = {} if NextToken else {"NextToken": "2"}
+        name = "b" if NextToken else "a"
+        return {"EventBuses": [{"Name": name, "Arn": f"arn/{name}"}], **more}
+
+    listed = list(buses.found(SimpleNamespace(list_event_buses=page), "eu-west-1"))
+    assert [bus["name"] for bus in listed] == ["a", "b"]
