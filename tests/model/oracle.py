@@ -50,6 +50,7 @@ class Oracle:
         self.doubted: set[Any] = set()
         self.passed: set[Any] = set()
         self.bodies: dict[str, tuple[Any, bytes]] = {}
+        self.ids: dict[str, str] = {}
         self.times: dict[str, int] = {}
         self.doubts: dict[str, int] = {}
         self._place: dict[Any, int] = {}
@@ -77,8 +78,9 @@ class Oracle:
         """Judges all that happened since the last look. Raises Violation."""
         self.note()
         self.looks += 1
+        generations = {run.run: run.generation for run in runs}
         for arrival in arrivals[self._seen :]:
-            self._arrived(arrival)
+            self._arrived(arrival, generations.get(arrival.run))
         self._seen = len(arrivals)
         committed = [run for run in runs if run.phase == "committed"]
         self._head(head, runs, committed, debts)
@@ -89,10 +91,13 @@ class Oracle:
 
     # --- what arrived ---
 
-    def _arrived(self, arrival: Arrival) -> None:
+    def _arrived(self, arrival: Arrival, generation: int | None) -> None:
         first = arrival.id not in self.bodies
         key, body = self.bodies.setdefault(arrival.id, (arrival.key, arrival.body))
         _check(key == arrival.key and body == arrival.body, "I5", f"two messages of change {arrival.id} differ")
+        change = repr((arrival.key, arrival.previous, arrival.row, generation))
+        known = self.ids.setdefault(change, arrival.id)
+        _check(known == arrival.id, "I5", f"one change of key {arrival.key} has the ids {known} and {arrival.id}")
         possible = self.possible.setdefault(arrival.key, [None])
         if first:
             ok = any(same(arrival.previous, state) for state in possible)
