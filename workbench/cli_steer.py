@@ -52,17 +52,21 @@ def plan(
     return CHANGES if detailed_exitcode and any_change else COMPLETED
 
 
-def steers(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds what every command has that changes what a sync sends or owes."""
+def steers(what: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds what every command has that changes what a sync sends or owes. `what`: its argument."""
+    return lambda command: click.argument(what)(_options(command))
+
+
+def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     command = click.option("--because", default="", metavar="TEXT", help="Your reason; the run's record keeps it.")(
         command
     )
     command = click.option("--yes", is_flag=True, help="Do not ask.")(command)
-    return click.argument("sync")(where_options(as_json(command)))
+    return where_options(as_json(command))
 
 
 @click.command()
-@steers
+@steers("sync")
 @click.pass_obj
 def rebaseline(project: Path, /, sync: str, yes: bool, because: str, json_: bool, **where: Any) -> int:
     """Takes the source as it is for accepted: what differs or is owed is never sent."""
@@ -76,7 +80,7 @@ def rebaseline(project: Path, /, sync: str, yes: bool, because: str, json_: bool
 
 
 @click.command()
-@steers
+@steers("sync")
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="Only this row; may be given more than once.")
 @click.option("--reason", default="", metavar="TEXT", help="Only rows whose reason holds this text.")
 @click.option("--all", "all_", is_flag=True, help="Every row that is owed.")
@@ -109,7 +113,7 @@ def discard(
 
 
 @click.command()
-@steers
+@steers("sync")
 @click.option("--key", "keys", multiple=True, metavar="KEY", help="Only this row; may be given more than once.")
 @click.option("--reason", default="", metavar="TEXT", help="Only rows whose reason holds this text.")
 @click.pass_obj
@@ -126,6 +130,39 @@ def retry(
     more = "" if only is not None else ", and whatever else differs by now"
     question = "" if yes else f"{sync}: send {count} rows that are owed{more}?"
     return _steered(place, sync, "retry", question, json_, because=because, only=only)
+
+
+@click.command()
+@steers("run")
+@click.pass_obj
+def approve(project: Path, /, run: str, yes: bool, because: str, json_: bool, **where: Any) -> int:
+    """Sends what a RUN that the guard held would have sent, exactly that."""
+    return _decide(project, run, "approve", yes, because, json_, **where)
+
+
+@click.command("reject-run")
+@steers("run")
+@click.pass_obj
+def reject_run(project: Path, /, run: str, yes: bool, because: str, json_: bool, **where: Any) -> int:
+    """Forgets what a RUN that the guard held would have sent; the next run compares anew."""
+    return _decide(project, run, "reject", yes, because, json_, **where)
+
+
+def _decide(project: Path, run: str, mode: Mode, yes: bool, because: str, json_: bool, **where: Any) -> int:
+    import project as configuration
+    from workbench import steering
+    from workbench.deployment import find
+
+    place = find(project, **where)
+    held = steering.held(place, configuration.load(project).syncs, run)
+    if held is None:
+        raise UsageFault(f"No run {run} waits for an approval. To list runs: rowcast runs")
+    question = ""
+    if not yes:
+        counts = f"{held.added} added, {held.changed} changed, {held.removed} removed rows"
+        (silent if json_ else click.echo)(f"{held.sync}: {held.reason}")
+        question = f"{'Send' if mode == 'approve' else 'Forget'} its {counts}?"
+    return _steered(place, held.sync, mode, question, json_, because=because, run=run)
 
 
 def _planned(place: Place, sync: str, json_: bool) -> dict[str, Any]:
@@ -162,4 +199,4 @@ def _steered(place: Place, sync: str, mode: Mode, question: str, json_: bool, **
     return COMPLETED if result["status"] == "completed" else FAILED
 
 
-COMMANDS = (plan, rebaseline, discard, retry)
+COMMANDS = (plan, rebaseline, discard, retry, approve, reject_run)

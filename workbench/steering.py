@@ -5,10 +5,10 @@ from __future__ import annotations
 import getpass
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rowcast.models import Mode, Request, Selection, from_json, to_json
+from rowcast.models import Mode, Request, Run, Selection, from_json, to_json
 from rowcast.plan import plan_key
 from workbench.deployment import Place
 from workbench.keys import matches
@@ -42,6 +42,12 @@ def owed(place: Place, sync: str, keys: Sequence[str], reason: str) -> tuple[Sel
     if keys and not fitting:
         return only, 0, generation
     return only, sum(only.has(debt) for debt in debts), generation
+
+
+def held(place: Place, syncs: Iterable[str], run: str) -> Run | None:
+    """The run of this name that waits for an approval."""
+    waiting = (sync for sync in syncs if place.states.head(sync).held == run)
+    return next((place.states.run(sync, run) for sync in waiting), None)
 
 
 def plan(place: Place, sync: str, run: str) -> dict[str, Any]:

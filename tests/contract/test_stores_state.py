@@ -299,3 +299,27 @@ def test_a_target_that_makes_up_reasons_does_not_outgrow_the_runs_item(aws: Stor
     item = aws.clients["dynamodb"].get_item(TableName="state", Key={"pk": {"S": "orders"}, "sk": {"S": "run#r1"}})
     assert len(item["Item"]) < 1024 + 10
     assert all(len(name) <= len("expires_at") for name in item["Item"])
+
+
+def test_a_held_run_waits_at_the_head_until_another_is_committed(stores: Stores) -> None:
+    head, run = begun(stores)
+    stores.state.close(replace(run, status="held"), head.token)
+    waiting = stores.state.head("orders")
+    assert (waiting.held, waiting.open_run) == ("r1", None)
+    planned = a_run("r2")
+    stores.state.begin(planned, head.token)
+    stores.state.close(replace(planned, status="planned"), head.token)
+    assert stores.state.head("orders").held == "r1"
+    last = a_run("r3")
+    stores.state.begin(last, head.token)
+    stores.state.commit(replace(waiting, generation=1, history=["m"], held=None), last, head.token)
+    assert stores.state.head("orders").held is None
+
+
+def test_rejecting_a_held_run_ends_its_wait(stores: Stores) -> None:
+    head, run = begun(stores)
+    stores.state.close(replace(run, status="held"), head.token)
+    rejecting = replace(a_run("r2"), mode="reject")
+    stores.state.begin(rejecting, head.token)
+    stores.state.close(replace(rejecting, status="completed"), head.token)
+    assert (stores.state.head("orders").held, stores.state.head("orders").open_run) == (None, None)

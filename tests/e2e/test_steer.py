@@ -11,6 +11,23 @@ from tests.e2e.folder import Folder, to_function
 pytestmark = pytest.mark.emulator
 
 
+def test_a_held_run_is_approved_or_rejected_by_its_name(folder: Folder) -> None:
+    folder.sync("guarded", guard={"allow_empty": False})
+    folder.table("guarded", {"id": "a", "name": "x"}, {"id": "b", "name": "y"})
+    folder.run("guarded")
+    folder.write("data/guarded.csv", "id,name\n")
+    [first] = folder.lines("run", "guarded", "--local")[-1:]
+    assert first["status"] == "held"
+    [rejected] = folder.lines("reject-run", first["run"], "--local", "--yes", "--because", "no")[-1:]
+    assert [rejected[name] for name in ("status", "mode", "decides")] == ["completed", "reject", first["run"]]
+    assert folder.rowcast("approve", first["run"], "--local", "--yes").returncode == 2
+    [second] = folder.lines("run", "guarded", "--local")[-1:]
+    folder.table("guarded", {"id": "c", "name": "z"})
+    [approved] = folder.lines("approve", second["run"], "--local", "--yes")[-1:]
+    assert [approved[name] for name in ("status", "removed", "accepted")] == ["completed", 2, 2]
+    assert folder.run("guarded")["added"] == 1
+
+
 def test_rows_that_are_owed_are_retried_or_discarded_one_by_one(folder: Folder) -> None:
     folder.sync("steered", **to_function("./targets/picky.py:handler", batch_size=10))
     folder.table("steered", *({"id": number, "name": "bad"} for number in (1, 2, 3)))

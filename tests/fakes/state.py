@@ -74,7 +74,7 @@ class FakeStateStore:
             raise LockLost(f"The head of {head.sync} has moved.")
         current.generation, current.history, current.owed = head.generation, list(head.history), head.owed
         current.owed_since = head.owed_since
-        current.open_run = None
+        current.open_run = current.held = None
         self._store(run, token)
 
     def close(self, run: Run, token: int) -> None:
@@ -82,6 +82,8 @@ class FakeStateStore:
         if current.open_run not in (None, run.run):
             raise LockLost(f"Another run of {run.sync} is open.")
         current.open_run = None
+        if run.status == "held" or run.mode == "reject":
+            current.held = run.run if run.status == "held" else None
         self._store(run, token)
 
     def _current(self, sync: str, token: int) -> Head:

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from rowcast.definition import Guard, Triggers
 from rowcast.models import Mode, Selection
 from tests.unit.test_overlap import Died
 from tests.unit.test_route import IN_DOUBT, REJECTED, accounts, answer_by_id, settled, world_of
-from tests.world import World
+from tests.world import ON, World, sync_definition
 
 
 def owing(*ids: int, **changes: Any) -> World:
@@ -212,3 +213,144 @@ def test_a_run_meanwhile_says_busy(mode: Mode, asked: dict[str, Any]) -> None:
     answers = []
     world.steer(mode, on=lambda state: answers.append(world.run()["status"]) if state == "seal" else None, **asked)
     assert answers == ["already_running"]
+
+
+# --- approve, reject --------------------------------------------------------------------------------------------------
+
+
+def held(**changes: Any) -> tuple[World, str]:
+    """A world in which most rows are gone from the source, and the run that the guard held for it."""
+    world = settled(*range(300), **changes)
+    for key in range(200):
+        world.source.remove(key)
+    summary = world.run()
+    assert (summary["status"], world.sent()) == ("held", [])
+    return world, summary["run"]
+
+
+def test_an_approved_run_sends_what_was_held_whatever_the_source_says_by_now() -> None:
+    world, run = held()
+    world.source.put(id=1000, v="later")
+    asked = world.steer("approve", run=run, because="the shop closed")
+    assert accounts(asked) == {"removed": 200, "accepted": 200}
+    assert (len(world.sent()), world.head.held, asked["decides"]) == (200, None, run)
+    assert accounts(world.run()) == {"added": 1, "accepted": 1}
+    assert world.arrived() == {row["id"]: row for row in world.source.rows}
+
+
+def test_an_approval_sends_debts_too() -> None:
+    world = settled(*range(300))
+    world.source.put(id=299, v="other")
+    world.target.answer = answer_by_id({299: REJECTED})
+    world.run()
+    world.target.answer = answer_by_id({})
+    for key in range(200):
+        world.source.remove(key)
+    run = world.run()["run"]
+    asked = world.steer("approve", run=run)
+    assert accounts(asked) == {"removed": 200, "changed": 1, "accepted": 201, "owed_before": 1}
+
+
+def test_an_approval_holds_for_the_definition_that_was_held() -> None:
+    world, run = held()
+    world.deploy(sync_definition(triggers=Triggers(added=ON)))
+    assert accounts(world.steer("approve", run=run)) == {"removed": 200, "accepted": 200}
+
+
+def test_the_next_run_after_one_that_is_held_is_held_too_and_takes_its_place() -> None:
+    world, first = held()
+    second = world.run()["run"]
+    assert world.head.held == second
+    assert not [key for key in world.snapshots.objects if key.startswith(f"snapshots/orders/{first}/")]
+    refused = world.steer("approve", run=first)
+    assert (refused["status"], second in refused["reason"], world.sent()) == ("failed", True, [])
+    assert accounts(world.steer("approve", run=second)) == {"removed": 200, "accepted": 200}
+
+
+def test_a_run_that_is_committed_meanwhile_ends_the_wait() -> None:
+    world, run = held()
+    for key in range(200):
+        world.source.put(id=key, v="back")
+    world.deploy(sync_definition(guard=Guard(max_changed=1.0)))
+    assert world.run()["status"] == "completed"
+    world.sent()
+    assert not [key for key in world.snapshots.objects if key.startswith(f"snapshots/orders/{run}/")]
+    assert (world.steer("approve", run=run)["status"], world.sent(), world.head.held) == ("failed", [], None)
+
+
+def test_a_plan_leaves_the_run_that_waits() -> None:
+    world, run = held()
+    world.steer("plan")
+    assert accounts(world.steer("approve", run=run)) == {"removed": 200, "accepted": 200}
+
+
+def test_a_rejected_run_is_forgotten_and_can_be_approved_no_more() -> None:
+    world, run = held()
+    generation = world.head.generation
+    asked = world.steer("reject", run=run, because="a broken export")
+    assert (asked["status"], asked["mode"], asked["decides"]) == ("completed", "reject", run)
+    assert (world.head.held, world.head.holder, world.head.generation) == (None, None, generation)
+    assert not [key for key in world.snapshots.objects if key.startswith(f"snapshots/orders/{run}/")]
+    assert (world.steer("approve", run=run)["status"], world.sent()) == ("failed", [])
+    record = world.states.runs(world.sync, 1)[0]
+    assert (record.mode, record.because, record.requested_by) == (
+        "reject",
+        "a broken export",
+        "arn:aws:iam::1:user/ann",
+    )
+
+
+def test_only_a_held_run_can_be_approved_or_rejected() -> None:
+    world = settled(1)
+    modes: tuple[Mode, ...] = ("approve", "reject")
+    for mode in modes:
+        summary = world.steer(mode, run=world.states.runs(world.sync, 1)[0].run)
+        assert (summary["status"], world.head.open_run, world.head.holder) == ("failed", None, None)
+
+
+@pytest.mark.parametrize("state", ["snapshot", "diff", "seal"])
+def test_an_approval_that_died_before_it_sent_anything_can_be_given_again(state: str) -> None:
+    world, run = held()
+
+    def die(entered: str) -> None:
+        if entered == state:
+            raise Died
+
+    with pytest.raises(Died):
+        world.steer("approve", run=run, on=die)
+    assert accounts(world.steer("approve", run=run)) == {"removed": 200, "accepted": 200}
+
+
+@pytest.mark.parametrize("state", ["fan_out", "commit"])
+def test_an_approval_that_died_later_is_finished_by_the_next_start(state: str) -> None:
+    world, run = held()
+
+    def die(entered: str) -> None:
+        if entered == state:
+            raise Died
+
+    with pytest.raises(Died):
+        world.steer("approve", run=run, on=die)
+    assert accounts(world.run()) == {}
+    assert set(world.arrived()) == set(range(200, 300))
+
+
+def test_an_approval_during_a_run_says_busy() -> None:
+    world, run = held()
+    answers = []
+
+    def approve(state: str) -> None:
+        if state in ("diff", "seal"):
+            answers.append(world.steer("approve", run=run)["status"])
+
+    world.run(on=approve)
+    assert set(answers) == {"already_running"}
+
+
+def test_an_approved_snapshot_s_files_go_with_it_when_it_falls_out_of_the_history() -> None:
+    world, run = held()
+    world.steer("approve", run=run)
+    for number in range(4):
+        world.source.put(id=250, v=f"{number}")
+        world.run()
+    assert not [key for key in world.snapshots.objects if key.startswith(f"snapshots/orders/{run}/")]

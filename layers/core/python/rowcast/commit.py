@@ -188,12 +188,15 @@ def _committed(run: Run, head: Head, token: int, again: bool, needs: Committing)
         owed=run.owed_after,
         owed_since=run.owed_since,
         open_run=None,
+        held=None,
     )
     ended = msgspec.structs.replace(
         run, phase="committed", status="failed" if run.stopped else "completed", reason=run.stopped
     )
     needs.states.commit(moved, ended, token)
     _forget(evicted, kept, needs)
+    if head.held and head.held != run.decides:
+        needs.snapshots.delete_run(head.sync, head.held)
     return _end(ended, head, token, again, needs)
 
 

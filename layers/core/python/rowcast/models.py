@@ -251,10 +251,11 @@ CHUNKS_LIVE_SECONDS = 20 * 86400
 
 RunStatus = Literal["running", "completed", "failed", "held", "abandoned", "planned"]
 Phase = Literal["open", "snapshot", "sealed", "committed"]
-Mode = Literal["run", "plan", "rebaseline", "discard", "retry"]
+Mode = Literal["run", "plan", "rebaseline", "discard", "retry", "approve", "reject"]
 """What an execution is for. `plan` stops where sending would begin. `rebaseline` takes the source as it is for
 accepted. `discard` gives up on debts: the row of the baseline counts as accepted. `retry` is a run now; with a
-selection it pays those debts alone, with the rows of the baseline, which stays."""
+selection it pays those debts alone, with the rows of the baseline, which stays. `approve` sends what a held run would
+have sent, from its snapshot; `reject` forgets that."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -272,7 +273,7 @@ class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a person asks of a sync, under `requests/<sync>/` in the bucket: an execution's input only points to it.
 
     `by`: who, as AWS knows them. `because`: their reason. `only`: which debts; None means all. `generation`: of the
-    baseline that they saw; another one means that they decided on what is no more.
+    baseline that they saw; another one means that they decided on what is no more. `run`: the held run.
     """
 
     version: Literal[1] = 1
@@ -283,12 +284,14 @@ class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     because: str = ""
     only: Selection | None = None
     generation: int | None = None
+    run: str = ""
 
 
 class Run(msgspec.Struct, kw_only=True):
     """One run. After phase "sealed" something may have been sent, and the run is finished, never abandoned.
 
     `requested_by`: who asked for it, and `because` of what; empty for a scheduled one. `only`: the debts it is about.
+    `decides`: the held run that it approves or rejects.
     """
 
     version: Literal[1] = 1
@@ -298,6 +301,7 @@ class Run(msgspec.Struct, kw_only=True):
     requested_by: str = ""
     because: str = ""
     only: Selection | None = None
+    decides: str = ""
     status: RunStatus = "running"
     phase: Phase = "open"
     generation: int
@@ -346,7 +350,8 @@ class Head(msgspec.Struct, kw_only=True):
 
     `token` grows with each holder. `holder`: the execution that holds the lock, None when free. `history`: manifests of
     the last committed snapshots, newest first; the first is the baseline. `owed`: debts in the ledger; `owed_since`:
-    the first run of the oldest of them.
+    the first run of the oldest of them. `held`: the last run that the guard held since the baseline moved; its
+    snapshot is kept.
     """
 
     version: Literal[1] = 1
@@ -358,6 +363,7 @@ class Head(msgspec.Struct, kw_only=True):
     history: list[str] = []
     owed: int = 0
     owed_since: str = ""
+    held: str | None = None
 
     @property
     def manifest(self) -> str | None:

@@ -91,7 +91,10 @@ def open_run(
     if run is not None and (left is None or left.run != name or left.execution != execution):
         needs.states.release_lock(sync, head.token)
         return Opened(next="duplicate", sync=sync, run=name, summary=summarize(run))
-    return _begin(name, execution, head, deployment, _asked(head, mode, request, needs), needs)
+    asked = _asked(head, mode, request, needs)
+    if mode == "reject":
+        return _reject(name, execution, head, asked, needs)
+    return _begin(name, execution, head, deployment, asked, needs)
 
 
 def _unfinished(head: Head, needs: Opening) -> Opened | None:
@@ -130,7 +133,7 @@ def _asked(head: Head, mode: Mode, key: str, needs: Opening) -> Request:
 def abandon(
     run: Run,
     token: int,
-    status: Literal["abandoned", "failed", "held", "planned"],
+    status: Literal["abandoned", "failed", "planned"],
     reason: str,
     needs: Opening | Closing,
 ) -> Run:
@@ -193,22 +196,16 @@ def _refusal(definition: Definition, deployment: Deployment, needs: Opening) -> 
 
 
 def _begin(name: str, execution: str, head: Head, deployment: Deployment, request: Request, needs: Opening) -> Opened:
-    definition = needs.definitions.deployed_definition(deployment)
-    run = Run(
-        sync=head.sync,
-        run=name,
-        mode=request.mode,
-        requested_by=request.by,
-        because=request.because,
-        only=request.only,
-        generation=head.generation,
-        execution=execution,
-        definition=needs.definitions.pin(definition),
-        started_at=needs.clock.now(),
-        owed_before=head.owed,
-        owed_after=head.owed,
-        owed_since=head.owed_since,
-    )
+    if request.mode == "approve":
+        waiting = _waiting(head, request, needs)
+        run = _new(name, execution, head, request, waiting.definition, needs)
+        run.manifest = waiting.manifest
+        definition = needs.definitions.pinned(head.sync, run.definition)
+        if refusal := _refusal(definition, deployment, needs):
+            raise RunFailed(f"Run {request.run} cannot be sent any more: {refusal}")
+    else:
+        definition = needs.definitions.deployed_definition(deployment)
+        run = _new(name, execution, head, request, needs.definitions.pin(definition), needs)
     if run.keeps_baseline:
         if head.manifest is None:
             raise RunFailed("No run was committed yet, so nothing is owed.")
@@ -219,6 +216,46 @@ def _begin(name: str, execution: str, head: Head, deployment: Deployment, reques
     if run.mode != "plan":
         drain(head.sync, needs.queue(deployment), needs)
     return Opened(next="snapshot", sync=head.sync, run=name, token=head.token, **_functions(definition, deployment))
+
+
+def _new(name: str, execution: str, head: Head, request: Request, definition: str, needs: Opening) -> Run:
+    return Run(
+        sync=head.sync,
+        run=name,
+        mode=request.mode,
+        requested_by=request.by,
+        because=request.because,
+        only=request.only,
+        decides=request.run,
+        generation=head.generation,
+        execution=execution,
+        definition=definition,
+        started_at=needs.clock.now(),
+        owed_before=head.owed,
+        owed_after=head.owed,
+        owed_since=head.owed_since,
+    )
+
+
+def _waiting(head: Head, request: Request, needs: Opening) -> Run:
+    """The held run that the request is about. It waits until another one is held or the baseline moves."""
+    run = needs.states.run(head.sync, request.run)
+    if run is None or head.held != run.run or run.generation != head.generation:
+        now = f" Run {head.held} does." if head.held else ""
+        raise RunFailed(f"Run {request.run} of {head.sync} does not wait for an approval (any more).{now}")
+    return run
+
+
+def _reject(name: str, execution: str, head: Head, request: Request, needs: Opening) -> Opened:
+    """Forgets what a held run would have sent; the record of this one says who wanted that."""
+    waiting = _waiting(head, request, needs)
+    run = _new(name, execution, head, request, waiting.definition, needs)
+    needs.states.begin(run, head.token)
+    ended = msgspec.structs.replace(run, status="completed", ended_at=needs.clock.now())
+    needs.states.close(ended, head.token)
+    needs.snapshots.delete_run(head.sync, waiting.run)
+    needs.states.release_lock(head.sync, head.token)
+    return Opened(next="ended", sync=head.sync, run=name, summary=summarize(ended))
 
 
 def _functions(definition: Definition, deployment: Deployment) -> dict[str, Any]:

@@ -146,7 +146,8 @@ class StateStore(Protocol):
         current. A run that commits no baseline passes its head with the generation unchanged to `close`."""
 
     def close(self, run: Run, token: int) -> None:
-        """Ends a run that moves no baseline: stores it, clears the open run; one transaction."""
+        """Ends a run that moves no baseline: stores it, clears the open run; one transaction. A held run becomes the
+        head's; one that rejects, as one that commits, leaves none there."""
 
 
 class Executions(Protocol):

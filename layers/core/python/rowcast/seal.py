@@ -44,8 +44,8 @@ def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
     Raises RunFailed when a partition's diff is missing: nothing has been sent then.
     """
     head, run = _at_seal(sync, name, token, needs)
-    if run.status == "planned":
-        return Sealed(next="planned", summary=summarize(run))
+    if run.status in ("planned", "held"):
+        return Sealed(next=run.status, summary=summarize(run))
     bucket = needs.snapshots.bucket_name()
     if run.phase == "sealed":
         return Sealed(next="fan_out" if run.chunks else "commit", work_bucket=bucket, work_key=run.work_key)
@@ -56,15 +56,14 @@ def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
     baseline = needs.snapshots.manifest(head.manifest) if head.manifest else None
     definition = needs.definitions.pinned(sync, run.definition)
     objection = ""
-    if run.mode != "rebaseline" and not run.keeps_baseline:
+    if run.mode not in ("rebaseline", "approve") and not run.keeps_baseline:
         objection = _retyped(definition.guard, results, run, baseline, needs) or guard(
             definition.guard, results, run.rows, baseline.rows if baseline else 0
         )
     if run.mode == "plan":
         return _planned(_counted(run, counts), results, definition, objection, token, needs)
     if objection:
-        ended = abandon(_counted(run, counts), token, "held", objection, needs)
-        return Sealed(next="held", summary=summarize(ended))
+        return _held(_counted(run, counts), head, objection, token, needs)
     chunks = [chunk for result in results for chunk in result.chunks]
     key = needs.snapshots.put_work(run.sync, run.run, "chunks", chunks) if chunks else ""
     sealed = msgspec.structs.replace(
@@ -79,12 +78,21 @@ def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
 
 
 def _at_seal(sync: str, name: str, token: int, needs: Sealing) -> tuple[Head, Run]:
-    """As `held`, but a seal whose answer was lost finds its plan made already."""
+    """As `held`, but a seal whose answer was lost finds its run ended already."""
     head = needs.states.head(sync)
     run = needs.states.run(sync, name)
-    if head.token == token and head.open_run is None and run is not None and run.status == "planned":
+    if head.token == token and head.open_run is None and run is not None and run.status in ("planned", "held"):
         return head, run
     return held(needs.states, sync, name, token)
+
+
+def _held(run: Run, head: Head, objection: str, token: int, needs: Sealing) -> Sealed:
+    """The run's snapshot stays for who approves it; that of the run that was held before it goes."""
+    ended = msgspec.structs.replace(run, status="held", reason=objection, ended_at=needs.clock.now())
+    needs.states.close(ended, token)
+    if head.held:
+        needs.snapshots.delete_run(run.sync, head.held)
+    return Sealed(next="held", summary=summarize(ended))
 
 
 def _planned(

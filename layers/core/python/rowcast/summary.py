@@ -33,6 +33,7 @@ def summarize(run: Run, status: str | None = None) -> dict[str, Any]:
         "mode": run.mode,
         "requested_by": run.requested_by,
         "because": run.because,
+        "decides": run.decides,
         "columns_added": run.columns_added,
         "columns_dropped": run.columns_dropped,
     }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 SUMMARY_SECONDS = 400 * 86_400
 _NAMES = {"#token": "token"}
 _REASONS_PER_UPDATE = 90
+_CLOSING = {"held": "SET held_run = :run REMOVE open_run"}
 
 
 class DynamoState:
@@ -44,6 +45,7 @@ class DynamoState:
             history=[entry["S"] for entry in item.get("history", {"L": []})["L"]],
             owed=int(item.get("owed", {"N": "0"})["N"]),
             owed_since=item.get("owed_since", {"S": ""})["S"],
+            held=item.get("held_run", {}).get("S"),
         )
 
     def run(self, sync: str, run: str) -> Run | None:
@@ -127,7 +129,7 @@ class DynamoState:
     def commit(self, head: Head, run: Run, token: int) -> None:
         moving = self._head_update(
             head.sync,
-            "SET generation = :next, history = :history, owed = :owed, owed_since = :since REMOVE open_run",
+            "SET generation = :next, history = :history, owed = :owed, owed_since = :since REMOVE open_run, held_run",
             "generation = :before AND #token = :token AND open_run = :run",
             {
                 ":next": number(head.generation),
@@ -149,7 +151,7 @@ class DynamoState:
     def close(self, run: Run, token: int) -> None:
         closing = self._head_update(
             run.sync,
-            "REMOVE open_run",
+            _CLOSING.get(run.status, "REMOVE open_run, held_run" if run.mode == "reject" else "REMOVE open_run"),
             "#token = :token AND (open_run = :run OR attribute_not_exists(open_run))",
             {":token": number(token), ":run": text(run.run)},
         )
