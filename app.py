@@ -2,7 +2,8 @@
 
 Context: `project` (the folder; else ROWCAST_PROJECT, else the current one), `stack` (the stack's name),
 `rowcast:platform` ("lambda", or "host" for an emulator on this machine), `rowcast:event_bus` (for announcements),
-`rowcast:permissions_boundary` (the ARN of a policy that bounds every role).
+`rowcast:permissions_boundary` (the ARN of a policy that bounds every role), `rowcast:encryption_key` (the ARN of a key
+for the bucket and the tables).
 It is the same app with and without the CDK's command line, whose part CDK_CONTEXT_JSON and CDK_OUTDIR can take.
 """
 
@@ -40,6 +41,7 @@ def main() -> None:
         platform=context("rowcast:platform") or "lambda",
         event_bus=context("rowcast:event_bus") or "default",
         permissions_boundary=context("rowcast:permissions_boundary"),
+        encryption_key=context("rowcast:encryption_key"),
     )
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     app.synth()

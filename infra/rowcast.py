@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
@@ -11,6 +12,7 @@ from infra.constructs.alarms import Alarms
 from infra.constructs.channels import Channels
 from infra.constructs.dashboard import Dashboards
 from infra.constructs.functions import Functions
+from infra.constructs.grants import give
 from infra.constructs.layers import Layers, Platform
 from infra.constructs.queries import Queries
 from infra.constructs.schedules import Schedules
@@ -27,7 +29,8 @@ class Rowcast(Construct):
     `name` tells deployments of one account apart, in parameters and IAM paths; by default it is the stack's name.
     `event_bus`: of this account and region, where runs are announced. `calls_kept`: how long call records stay,
     and messages that were sent as pointers because no call could carry them. `permissions_boundary`: the ARN of a
-    managed policy that bounds every role.
+    managed policy that bounds every role. `encryption_key`: the ARN of a key of this account and region that encrypts
+    the bucket and the tables, and whose policy lets this account's IAM policies decide.
     """
 
     def __init__(
@@ -43,13 +46,19 @@ class Rowcast(Construct):
         calls_kept: Duration | None = None,
         debts_may_wait: Duration | None = None,
         permissions_boundary: str | None = None,
+        encryption_key: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
         if permissions_boundary:
             boundary = iam.ManagedPolicy.from_managed_policy_arn(self, "Boundary", permissions_boundary)
             iam.PermissionsBoundary.of(self).apply(boundary)
         self.name = name or Stack.of(self).stack_name
-        self.storage = Storage(self, "Storage", calls_kept=calls_kept or Duration.days(30))
+        self.storage = Storage(
+            self,
+            "Storage",
+            calls_kept=calls_kept or Duration.days(30),
+            key=kms.Key.from_key_arn(self, "EncryptionKey", encryption_key) if encryption_key else None,
+        )
         self.functions = Functions(
             self,
             "Functions",
@@ -104,6 +113,8 @@ class Rowcast(Construct):
             self.alarms.on_old_debts(sync.name, deployed.retry_queue, age=debts_may_wait)
             syncs[sync.name] = deployed
         Watch(self, "Watch", function=self.functions.watch, syncs=list(syncs))
+        for role in (self.workflow.role, *(handler.role for handler in self.functions.all)):
+            give(role, self.storage.opening())
         self._observe(list(syncs))
         for snapshot in self.functions.snapshots:
             self.workflow.let_invoke(snapshot)

@@ -20,6 +20,7 @@ class RowcastStack(Stack):
         platform: Platform = "lambda",
         event_bus: str = "default",
         permissions_boundary: str | None = None,
+        encryption_key: str | None = None,
     ) -> None:
         super().__init__(scope, construct_id, description="Rowcast: from SQL queries to EventBridge and Lambda")
         self.rowcast = Rowcast(
@@ -29,6 +30,7 @@ class RowcastStack(Stack):
             platform=platform,
             event_bus=event_bus,
             permissions_boundary=permissions_boundary,
+            encryption_key=encryption_key,
         )
         storage = self.rowcast.storage
         outputs = {

@@ -5,11 +5,12 @@ from __future__ import annotations
 from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.grants import acknowledge
+from infra.constructs.grants import Grant, acknowledge
 
 QUEUE_RETENTION = Duration.days(14)
 CHANGES_KEPT = Duration.days(30)
@@ -17,14 +18,21 @@ CHANGES_KEPT = Duration.days(30)
 
 
 class Storage(Construct):
-    """What holds data outlives the stack: the bucket and the tables are retained, tables also against mistakes."""
+    """What holds data outlives the stack: the bucket and the tables are retained, tables also against mistakes.
 
-    def __init__(self, scope: Construct, construct_id: str, *, calls_kept: Duration) -> None:
+    `key` encrypts the bucket and the tables, in place of AWS's keys. Queues hold names and hashes of keys, never a row,
+    and stay under SQS's own key, which lets AWS's services in without a word in the key's policy.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, calls_kept: Duration, key: kms.IKey | None) -> None:
         super().__init__(scope, construct_id)
+        self.key = key
         self.bucket = s3.Bucket(
             self,
             "Bucket",
-            encryption=s3.BucketEncryption.S3_MANAGED,
+            encryption=s3.BucketEncryption.KMS if key else s3.BucketEncryption.S3_MANAGED,
+            encryption_key=key,
+            bucket_key_enabled=True if key else None,
             enforce_ssl=True,
             minimum_tls_version=1.2,
             versioned=True,
@@ -55,7 +63,8 @@ class Storage(Construct):
             partition_key=dynamodb.Attribute(name="pk", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="sk", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            encryption=dynamodb.TableEncryption.AWS_MANAGED,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED if self.key else dynamodb.TableEncryption.AWS_MANAGED,
+            encryption_key=self.key,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
@@ -63,6 +72,15 @@ class Storage(Construct):
             deletion_protection=True,
             removal_policy=RemovalPolicy.RETAIN,
         )
+
+    def opening(self) -> list[Grant]:
+        """What each who works on the bucket or the tables may do with their key: through those services alone."""
+        if self.key is None:
+            return []
+        region = Stack.of(self).region
+        services = [f"{service}.{region}.amazonaws.com" for service in ("s3", "dynamodb")]
+        actions = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
+        return [Grant(actions, (self.key.key_arn,), {"StringEquals": {"kms:ViaService": services}})]
 
     @staticmethod
     def queue(

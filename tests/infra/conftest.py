@@ -34,10 +34,13 @@ def synth(
     of: Project | None = None,
     checked: bool = False,
     boundary: str | None = None,
+    key: str | None = None,
 ) -> Template:
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     app = App(outdir=str(outdir), context={**context, **WITHOUT_BUNDLES})
-    RowcastStack(app, "Rowcast", project=of or project(), platform=platform, permissions_boundary=boundary)
+    RowcastStack(
+        app, "Rowcast", project=of or project(), platform=platform, permissions_boundary=boundary, encryption_key=key
+    )
     if checked:
         Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     app.synth()

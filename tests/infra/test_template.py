@@ -108,6 +108,21 @@ def test_a_source_inside_a_vpc_is_read_from_there_and_nothing_else_is(template: 
     assert config == {"SubnetIds": ["subnet-0123456789abcdef0"], "SecurityGroupIds": ["sg-0123456789abcdef0"]}
 
 
+def test_a_key_of_one_s_own_encrypts_rows_and_is_opened_through_their_services_alone(tmp_path: Path) -> None:
+    key = "arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f"
+    template = synth(tmp_path, key=key, checked=True)
+    bucket = template.named("AWS::S3::Bucket", "Bucket")["Properties"]["BucketEncryption"]
+    assert key in json.dumps(bucket)
+    tables = template.of_type("AWS::DynamoDB::Table").values()
+    assert {one["Properties"]["SSESpecification"]["KMSMasterKeyId"] for one in tables} == {key}
+    for part in ("FunctionsOpenRole", "FunctionsWatchRole", "WorkflowRole", "FunctionsSnapshotlakeRole"):
+        (grant,) = [one for one in template.statements(template.role(part)) if one["Resource"] == key]
+        assert [flat(name) for name in grant["Condition"]["StringEquals"]["kms:ViaService"]] == [
+            "s3.<AWS::Region>.amazonaws.com",
+            "dynamodb.<AWS::Region>.amazonaws.com",
+        ]
+
+
 def test_a_boundary_bounds_every_role(tmp_path: Path) -> None:
     boundary = "arn:aws:iam::111122223333:policy/boundary"
     template = synth(tmp_path, boundary=boundary)
