@@ -36,10 +36,10 @@ demo: setup ## Tell the whole story on examples/shop, in the embedded AWS
 	@$(BIN)/python -m workbench.demo
 
 test: setup node_modules/ready ## Run all tests but the long sweeps
-	$(BIN)/pytest -m "not long"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not long"
 
 test-long: setup node_modules/ready ## Run the long sweeps too
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 check: setup node_modules/ready ## Format, lint, types, architecture, templates
 	$(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
 """Breaks the engine on purpose, one promise at a time, and shows which test notices: `python -m tests.model.mutations`.
 
-Each mutation is a replacement of one piece of the core's text in a copy of the tree. A mutation that no test catches, or
-whose text is no longer there, fails the command.
+Each mutation replaces a piece of the core's text in a copy of the tree. A mutation that no test catches, or whose text
+is no longer there, fails the command.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ from rich.table import Table
 
 ROOT = Path(__file__).parents[2]
 CORE = "layers/core/python/rowcast"
-SUITE = ["tests/unit/test_route.py", "tests/unit/test_overlap.py", "tests/model", "tests/contract"]
+SUITE = [
+    "tests/unit/test_route.py",
+    "tests/unit/test_overlap.py",
+    "tests/model/test_crashes.py",
+    "tests/model/test_model.py",
+    "tests/contract/test_destinations.py",
+    "tests/integration/test_delivery_session.py",
+]
 
 
 @dataclass(frozen=True)
@@ -184,6 +191,8 @@ def caught_by(mutation: Mutation, tree: Path) -> str | None:
                 "-q",
                 "-m",
                 "not long and not postgres and not emulator",
+                "-n",
+                "2",
                 "-p",
                 "no:cacheprovider",
                 "--no-header",
