@@ -72,7 +72,7 @@ def main() -> None:
         signal.signal(number, _interrupt)
     started = time.monotonic()
     try:
-        with _copy() as folder:
+        with throwaway_copy() as folder:
             _story(Demo(folder))
     except KeyboardInterrupt:
         show.err.print("\n[yellow]Interrupted; the embedded AWS is stopped and nothing is left.[/]")
@@ -149,7 +149,7 @@ def _print(rows: Any, total: int, what: str) -> None:
 
 
 @contextmanager
-def _copy() -> Iterator[Path]:
+def throwaway_copy() -> Iterator[Path]:
     home = Path(tempfile.mkdtemp(prefix="rowcast-demo-"))
     folder = home / "shop"
     try:

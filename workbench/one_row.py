@@ -15,6 +15,7 @@ from botocore.exceptions import ReadTimeoutError
 from rowcast.definition import Definition, EventBridgeDestination, Trigger
 from rowcast.equality import differing_columns, row_hash
 from rowcast.errors import RowcastError, SnapshotDamaged
+from rowcast.masking import masked_body, scrubber
 from rowcast.message import RunInfo, compile_address, compile_message
 from rowcast.models import Change, Chunk, Manifest, Operation, Row, change_id, from_json
 from rowcast.ports import MessageToSend
@@ -124,9 +125,11 @@ def change_of(found: Found, operation: Operation | None) -> Change:
 
 
 def preview(definition: Definition, change: Change) -> dict[str, Any]:
-    """The message as it would go out. Raises MessageInvalid when none can be made."""
+    """The message as it would go out, but for masked columns. Raises MessageInvalid when none can be made."""
     now = time.time()
-    body = compile_message(definition, RunInfo(id=PREVIEW, started_at=now))(change)
+    render = compile_message(definition, RunInfo(id=PREVIEW, started_at=now))
+    body = render(change)
+    scrub = scrubber([change], definition.mask)
     trigger = definition.triggers.of(change.operation)
     record = {
         "sync": definition.sync,
@@ -136,7 +139,7 @@ def preview(definition: Definition, change: Change) -> dict[str, Any]:
         "change_id": change.id,
         "columns": change.columns,
         "bytes": len(body),
-        "message": from_json(body),
+        "message": masked_body(change, definition.mask, render) if definition.mask else from_json(body),
     }
     destination = definition.destination
     if not isinstance(destination, EventBridgeDestination):
@@ -144,7 +147,7 @@ def preview(definition: Definition, change: Change) -> dict[str, Any]:
     message = MessageToSend(change=change, body=body, time=now, sync=definition.sync, run=PREVIEW)
     source, detail_type = compile_address(definition.triggers)(message)
     bus = (trigger or Trigger()).bus or "default"
-    return {**record, "target": bus, "source": source, "detail-type": detail_type}
+    return {**record, "target": bus, "source": scrub(source), "detail-type": scrub(detail_type)}
 
 
 def send(place: Place, definition: Definition, change: Change) -> dict[str, Any]:

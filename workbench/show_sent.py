@@ -22,28 +22,21 @@ def calls(records: list[dict[str, Any]], *, full: bool, more: bool) -> None:
         for one in records:
             _call(one)
     else:
-        rows = table(
-            "TIME", "SYNC", "RUN", "TRY", "SECONDS", "OUTCOMES", "KEYS", numbers=("TRY", "SECONDS"), wide=_WIDE
-        )
-        for one in records:
-            seconds = f"{one['seconds']:.3f}"
-            clock = one["started_at"][5:19].replace("T", " ")
-            run = f"{one['run']}"
-            rows.add_row(
-                clock,
-                escape(one["sync"]),
-                run,
-                str(one["attempt"]),
-                seconds,
-                _outcomes(one),
-                escape(_keys(one["keys"])),
-            )
-        out.print(rows)
+        _list(records)
     if more:
         out.print("[dim]There are more: --limit, --since[/]")
 
 
-_WIDE = {"KEYS": 1}
+def _list(records: list[dict[str, Any]]) -> None:
+    several = len({one["sync"] for one in records}) > 1
+    names = ["TIME", *["SYNC"] * several, "RUN", "TRY", "SECONDS", "OUTCOMES", "KEYS"]
+    rows = table(*names, numbers=("TRY", "SECONDS"), wide={"KEYS": 1})
+    for one in records:
+        clock = one["started_at"][5:19].replace("T", " ")
+        place = [*[escape(one["sync"])] * several, one["run"]]
+        counts = (str(one["attempt"]), f"{one['seconds']:.3f}", _outcomes(one))
+        rows.add_row(clock, *place, *counts, escape(_keys(one["keys"])))
+    out.print(rows)
 
 
 def _call(one: dict[str, Any]) -> None:

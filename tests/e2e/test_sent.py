@@ -65,6 +65,11 @@ def test_a_row_s_life_is_told_over_its_runs_without_masked_values(folder: Folder
         assert "***" in done.stdout
         assert "canary" not in done.stdout
     assert folder.rowcast("history", "told", "--key", "nobody").returncode == 1
+    folder.table("told", {"id": 1, "name": "x", "email": "canary9@e.com"})
+    for command in (["preview", "told", "--key", "1"], ["plan", "told", "--local"]):
+        for done in (folder.rowcast(*command), folder.rowcast(*command, "--json")):
+            assert "***" in done.stdout, done.stderr
+            assert "canary" not in done.stdout
     sent = [row for event in folder.events("told") for row in event["payload"]["rows"]]
     assert "canary1@e.com" in [row["email"] for row in sent]
 

@@ -12,6 +12,7 @@ from rowcast.definition import Definition, Message
 from rowcast.masking import MASK, masked_result, scrubber
 from rowcast.message import RunInfo, compile_message
 from rowcast.models import Change, Run, from_json, to_json
+from rowcast.plan import plan_key
 from rowcast.ports import CallResult, MessageToSend, Render, Verdict
 from tests.world import World, sync_definition
 
@@ -118,3 +119,14 @@ def test_a_message_that_masked_rows_cannot_make_is_masked_whole() -> None:
         verdicts=[], request={"Entries": [{"Source": "", "DetailType": "", "Detail": "{}"}]}, reply=None
     )
     assert masked_result(result, [message], ("email",), render).request["Entries"][0]["Detail"] == f'"{MASK}"'
+
+
+def test_a_plan_shows_masked_columns_neither_as_values_nor_in_messages() -> None:
+    world = MaskedWorld(sync_definition(mask=("v",)))
+    world.source.put(id=1, v="old-" + CANARY)
+    world.run()
+    world.source.put(id=1, v=CANARY)
+    summary = world.steer("plan")
+    document = world.objects.get(plan_key(world.sync, summary["run"])) or b""
+    assert b'["***","***"]' in document
+    assert CANARY.lower().encode() not in document.lower()

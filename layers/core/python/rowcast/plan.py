@@ -9,6 +9,7 @@ import msgspec
 
 from rowcast.definition import Definition, LambdaDestination
 from rowcast.errors import MessageInvalid
+from rowcast.masking import masked_body, masked_change
 from rowcast.models import OPERATIONS, Change, Operation, PartitionResult, Run, from_json, to_json
 from rowcast.ports import ChangeStore, Documents, Render
 
@@ -80,7 +81,7 @@ def put_plan(run: Run, results: list[PartitionResult], objection: str, needs: Pl
         columns_added=run.columns_added,
         columns_dropped=run.columns_dropped,
         calls=calls(run, needs.definition),
-        messages=[_planned(change, needs.render) for change in _first(run, results, needs.changes)],
+        messages=[_planned(change, needs) for change in _first(run, results, needs.changes)],
     )
     needs.documents.put(plan_key(run.sync, run.run), to_json(plan))
 
@@ -107,12 +108,15 @@ def _first(run: Run, results: list[PartitionResult], changes: ChangeStore) -> It
     yield from sorted(found, key=lambda change: OPERATIONS.index(change.operation))
 
 
-def _planned(change: Change, render: Render) -> PlannedChange:
-    before, after = change.before or {}, change.after or {}
+def _planned(change: Change, needs: Planning) -> PlannedChange:
+    mask = needs.definition.mask
+    shown = masked_change(change, mask)
+    before, after = shown.before or {}, shown.after or {}
     columns = {name: (before.get(name), after.get(name)) for name in change.columns}
     planned = PlannedChange(operation=change.operation, key=change.key, columns=columns)
     try:
-        planned.message = from_json(render(change))
+        message = from_json(needs.render(change))
+        planned.message = masked_body(change, mask, needs.render) if mask else message
     except MessageInvalid as error:
         planned.problem = str(error)
     return planned
