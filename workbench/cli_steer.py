@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,19 @@ def rebaseline(project: Path, /, sync: str, yes: bool, because: str, json_: bool
         counts = f"{document['added']} added, {document['changed']} changed, {document['removed']} removed rows"
         question = f"{sync}: {counts} will never be sent, nor the {document['owed']} owed. Go on?"
     return _steered(place, sync, "rebaseline", question, json_, because=because)
+
+
+@click.command()
+@steers("sync")
+@click.pass_obj
+def resync(project: Path, /, sync: str, yes: bool, because: str, json_: bool, **where: Any) -> int:
+    """Sends every row again, whether it differs or not."""
+    place = ready(project, sync, **where, quiet=json_)
+    question = ""
+    if not yes:
+        document = _planned(place, sync, json_)
+        question = f"{sync}: send all {document['rows']} rows, and {document['removed']} that were removed?"
+    return _steered(place, sync, "resync", question, json_, because=because)
 
 
 @click.command()
@@ -188,7 +202,7 @@ def _steered(place: Place, sync: str, mode: Mode, question: str, json_: bool, **
     """Asks, unless there is no question, starts the execution and tells how it ended."""
     from workbench import show, steering
 
-    if question and not click.confirm(question, err=True):
+    if question and not _confirmed(question):
         (silent if json_ else click.echo)("Nothing was done.")
         return FAILED
     result = show.followed(steering.ask(place, sync, mode, **wish), quiet=json_)
@@ -199,4 +213,15 @@ def _steered(place: Place, sync: str, mode: Mode, question: str, json_: bool, **
     return COMPLETED if result["status"] == "completed" else FAILED
 
 
-COMMANDS = (plan, rebaseline, discard, retry, approve, reject_run)
+def _confirmed(question: str) -> bool:
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise UsageFault(
+            "Nobody is there to answer; nothing was done. Say --yes to go on without being asked."
+        ) from None
+
+
+COMMANDS = (plan, retry, discard, resync, rebaseline, approve, reject_run)

@@ -75,3 +75,14 @@ def test_a_plan_shows_what_a_run_would_send_and_sends_nothing(folder: Folder) ->
     nothing = folder.rowcast("plan", "planned", "--local", "--detailed-exitcode")
     assert nothing.returncode == 0
     assert "Nothing to send" in nothing.stdout
+
+
+def test_every_row_is_sent_again_after_the_count_was_confirmed(folder: Folder) -> None:
+    folder.sync("resent")
+    folder.table("resent", {"id": 1, "name": "a"}, {"id": 2, "name": "b"})
+    folder.run("resent")
+    unasked = folder.rowcast("resync", "resent", "--local")
+    assert (unasked.returncode, "send all 2 rows" in unasked.stderr) == (2, True)
+    [again] = folder.lines("resync", "resent", "--local", "--yes")[-1:]
+    assert [again[name] for name in ("status", "mode", "changed", "accepted")] == ["completed", "resync", 2, 2]
+    assert len(folder.events("resent", again["run"])) == 2

@@ -142,11 +142,11 @@ class Aws:
             Code={"ZipFile": body.getvalue()},
         )
 
-    def run(self, state_machine: str, sync: str, scheduled_at: str) -> dict[str, Any]:
+    def run(self, state_machine: str, sync: str, scheduled_at: str, **steer: str) -> dict[str, Any]:
         """Answers the run's summary as it was announced, or what the last state gave."""
         states = self.client("stepfunctions")
         execution = states.start_execution(
-            stateMachineArn=state_machine, input=json.dumps({"sync": sync, "scheduled_at": scheduled_at})
+            stateMachineArn=state_machine, input=json.dumps({"sync": sync, "scheduled_at": scheduled_at, **steer})
         )["executionArn"]
         while (done := states.describe_execution(executionArn=execution))["status"] == "RUNNING":
             time.sleep(0.05)
@@ -155,7 +155,7 @@ class Aws:
             if details.get("name") == "HowItEnded":
                 summary: dict[str, Any] = json.loads(details["output"])["end"]["summary"]
                 return summary
-        return {"status": done["status"]}
+        return {"status": done["status"], **json.loads(done.get("output", "{}")).get("summary", {})}
 
 
 def as_the_emulator_reads(body: dict[str, Any]) -> dict[str, Any]:

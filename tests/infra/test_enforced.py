@@ -13,6 +13,7 @@ import pytest
 
 from project.model import Sync
 from rowcast.definition import Account, Alerts, EventBridgeDestination, LambdaDestination, Limits, Rate, Retry
+from rowcast.models import Mode, Request, Selection, to_json
 from tests.infra.conftest import synth
 from tests.infra.enforcing import Aws, emulator
 from tests.infra.projects import SHOP, buses, project, sync
@@ -74,9 +75,15 @@ class Deployed:
         reply = functions.invoke(FunctionName=name, Payload=json.dumps({"syncs": syncs}))
         return json.loads(reply["Payload"].read())
 
-    def run(self, name: str) -> dict[str, Any]:
+    def run(self, name: str, **steer: str) -> dict[str, Any]:
         self._minute += 1
-        return self.aws.run(self._outputs["StateMachine"], name, f"2026-01-01T00:{self._minute:02}:00Z")
+        return self.aws.run(self._outputs["StateMachine"], name, f"2026-01-01T00:{self._minute:02}:00Z", **steer)
+
+    def steer(self, name: str, mode: Mode, **wish: Any) -> dict[str, Any]:
+        request = to_json(Request(sync=name, mode=mode, by="ann", at=0.0, **wish))
+        key = f"requests/{name}/{self._minute}.json"
+        self.aws.client("s3").put_object(Bucket=self._outputs["Bucket"], Key=key, Body=request)
+        return self.run(name, mode=mode, request=key)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +140,29 @@ def test_a_run_that_a_guard_holds_is_put_away(deployed: Deployed) -> None:
     deployed.rows()
     held = deployed.run("events")
     assert (held["status"], held["accepted"]) == ("held", 0), held["reason"]
+
+
+def test_people_steer_a_sync(deployed: Deployed) -> None:
+    deployed.rows((1, "a"), (2, "b"), (3, "c"))
+    deployed.aws.function("target", REJECTS)
+    deployed.steer("calls", "resync")
+    deployed.aws.function("target", ACCEPTS)
+    assert deployed.steer("calls", "plan")["status"] == "planned"
+    assert _counts(deployed.steer("calls", "discard", only=Selection(reason="none such"))) == ("completed", "", 0, 0, 2)
+    assert _counts(deployed.steer("calls", "retry", only=Selection(reason="no"))) == ("completed", "", 2, 0, 0)
+    deployed.rows((4, "d"))
+    assert _counts(deployed.steer("calls", "rebaseline")) == ("completed", "", 0, 0, 0)
+    assert _counts(deployed.steer("calls", "resync")) == ("completed", "", 1, 0, 0)
+
+
+def test_a_held_run_is_approved_or_rejected(deployed: Deployed) -> None:
+    deployed.rows((1, "a"), (2, "b"))
+    deployed.run("events")
+    deployed.rows()
+    first = deployed.run("events")["run"]
+    assert deployed.steer("events", "reject", run=first)["status"] == "completed"
+    second = deployed.run("events")["run"]
+    assert _counts(deployed.steer("events", "approve", run=second)) == ("completed", "", 2, 0, 0)
 
 
 def test_a_run_whose_source_fails_is_recorded_and_the_next_one_works(deployed: Deployed) -> None:

@@ -138,6 +138,18 @@ def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     return dict(run(connection, "SELECT operation, count(*) FROM differing GROUP BY operation"))
 
 
+def add_equal(operation: str, connection: duckdb.DuckDBPyConnection) -> None:
+    """Puts the rows that are equal on both sides into `differing` too, and gives them and those that are changed this
+    operation."""
+    run(
+        connection,
+        "INSERT INTO differing BY NAME SELECT n.k, o.f AS old_f, n.f AS new_f, 'changed' AS operation"
+        " FROM new_rows n JOIN old_rows o ON n.k = o.k"
+        " WHERE n.f IS NOT DISTINCT FROM o.f AND n.k NOT IN (SELECT k FROM owed)",
+    )
+    connection.execute("UPDATE differing SET operation = ? WHERE operation = 'changed'", [operation])
+
+
 def leave_out(operation: str, connection: duckdb.DuckDBPyConnection) -> None:
     """Takes the rows of one operation out of `differing`."""
     run(connection, "DELETE FROM differing WHERE operation = ?", [operation])

@@ -19,7 +19,19 @@ from rowcast.definition import Definition, LambdaDestination, Triggers
 from rowcast.engine import engine
 from rowcast.errors import RunFailed
 from rowcast.lock import held
-from rowcast.models import Change, Chunk, ColumnType, Counts, Debt, PartitionResult, Run, change_id, to_json
+from rowcast.models import (
+    Change,
+    Chunk,
+    ColumnType,
+    Counts,
+    Debt,
+    Operation,
+    PartitionResult,
+    Row,
+    Run,
+    change_id,
+    to_json,
+)
 from rowcast.owing import owed_change
 from rowcast.ports import ChangeStore, DebtStore, DefinitionStore, SnapshotStore, StateStore
 
@@ -94,7 +106,11 @@ def diff_partition(number: int, needs: PartitionDiff, connection: duckdb.DuckDBP
     about = [debt for debt in owed if only is None or only.has(debt)]
     left = [debt.first_run for debt in owed if only is not None and not only.has(debt)]
     changes, settled = _owed_changes(about, counts, needs, connection)
-    _leave_out_untriggered(found, counts, needs.definition, connection)
+    sending = found
+    if needs.run.mode == "resync":
+        compare.add_equal(_resent_as(needs.definition), connection)
+        sending = compare.counts(connection)
+    _leave_out_untriggered(sending, counts, needs.definition, connection)
     retyped: dict[str, int] = {}
     every = _noting_retyped(chain(changes, _fresh_changes(counts, needs, connection)), retyped, needs.sides)
     result = PartitionResult(
@@ -128,10 +144,28 @@ def _owed(number: int, needs: PartitionDiff) -> list[Debt]:
     return list(needs.debts.debts(needs.run.sync, f"{first:032x}", f"{last:032x}"))
 
 
-def _wanted(change: Change, definition: Definition) -> bool:
-    """Whether a trigger asks for the change. A row in doubt may have arrived, so its `columns` filter doesn't hold."""
-    trigger = definition.triggers.of(change.operation)
-    if trigger is None or trigger.columns is None or change.operation != "changed":
+def _resent_as(definition: Definition) -> Operation:
+    """What a row that the destination knows is sent as, when all are: where changes are not wanted, as added."""
+    return "changed" if definition.triggers.changed is not None or definition.triggers.added is None else "added"
+
+
+def _resent(debt: Debt, now: Row | None, change: Change | None, needs: PartitionDiff) -> Change | None:
+    """The change of a row that is owed, when all are sent: also one for which nothing is owed any more."""
+    if change is None and now is not None:
+        common = [column.name for column in needs.sides.common]
+        doubted = msgspec.structs.replace(debt, in_doubt=True)
+        destination = needs.definition.destination.identity
+        change = owed_change(doubted, now, common, destination, needs.run.generation)
+    if change is not None and change.operation == "changed" and _resent_as(needs.definition) == "added":
+        change = msgspec.structs.replace(change, operation="added", before=None, columns=[])
+    return change
+
+
+def _wanted(change: Change, needs: PartitionDiff) -> bool:
+    """Whether a trigger asks for the change. A row in doubt may have arrived, so its `columns` filter doesn't hold; nor
+    does it when every row is sent."""
+    trigger = needs.definition.triggers.of(change.operation)
+    if trigger is None or trigger.columns is None or change.operation != "changed" or needs.run.mode == "resync":
         return trigger is not None
     in_doubt = change.debt is not None and change.debt.in_doubt
     return in_doubt or not set(trigger.columns).isdisjoint(change.columns)
@@ -147,8 +181,11 @@ def _owed_changes(
     changes: list[_Sized] = []
     settled: list[str] = []
     for debt in owed:
-        change = owed_change(debt, current.get(debt.key_hash), common, destination, needs.run.generation)
-        if change is not None and needs.run.mode != "discard" and _wanted(change, needs.definition):
+        now = current.get(debt.key_hash)
+        change = owed_change(debt, now, common, destination, needs.run.generation)
+        if needs.run.mode == "resync":
+            change = _resent(debt, now, change, needs)
+        if change is not None and needs.run.mode != "discard" and _wanted(change, needs):
             changes.append(_Sized(change, len(to_json([change.before, change.after]))))
         else:
             settled.append(debt.key_hash)
@@ -168,7 +205,7 @@ def _leave_out_untriggered(
 def _fresh_changes(counts: Counts, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection) -> Iterator[_Sized]:
     for difference in compare.differences(needs.sides, connection):
         change = _change(difference, needs)
-        if _wanted(change, needs.definition):
+        if _wanted(change, needs):
             yield _Sized(change, difference.size)
         else:
             counts.skipped += 1
@@ -208,7 +245,7 @@ def _change(difference: Difference, needs: PartitionDiff) -> Change:
             needs.run.generation,
         ),
         columns=difference.columns,
-        before=difference.before,
+        before=None if difference.operation == "added" else difference.before,
         after=difference.after,
     )
     change.key = [change.row[name] for name in needs.sides.manifest.primary_key]

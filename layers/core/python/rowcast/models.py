@@ -105,6 +105,7 @@ class Debt(msgspec.Struct, kw_only=True):
     `accepted`: the row that the destination last accepted (None: it knows of none), from which the next change is
     measured. `sent`: the row that was last sent or owed (None for a removal). `in_doubt`: some send may have taken
     effect, so the row is sent again even when it equals `accepted`; it stays set until a send is accepted.
+    `tried`: the last run sent it; it does not send what no message can be made of, nor what it stopped before.
     """
 
     version: Literal[1] = 1
@@ -117,6 +118,7 @@ class Debt(msgspec.Struct, kw_only=True):
     in_doubt: bool
     reason: str
     attempts: int
+    tried: bool = True
     first_run: str
     last_run: str
 
@@ -251,11 +253,11 @@ CHUNKS_LIVE_SECONDS = 20 * 86400
 
 RunStatus = Literal["running", "completed", "failed", "held", "abandoned", "planned"]
 Phase = Literal["open", "snapshot", "sealed", "committed"]
-Mode = Literal["run", "plan", "rebaseline", "discard", "retry", "approve", "reject"]
+Mode = Literal["run", "plan", "rebaseline", "discard", "retry", "approve", "reject", "resync"]
 """What an execution is for. `plan` stops where sending would begin. `rebaseline` takes the source as it is for
 accepted. `discard` gives up on debts: the row of the baseline counts as accepted. `retry` is a run now; with a
 selection it pays those debts alone, with the rows of the baseline, which stays. `approve` sends what a held run would
-have sent, from its snapshot; `reject` forgets that."""
+have sent, from its snapshot; `reject` forgets that. `resync` sends every row, also those that do not differ."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

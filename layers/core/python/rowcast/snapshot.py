@@ -51,8 +51,11 @@ def snapshot_run(sync: str, run: str, token: int, needs: Taking) -> Taken:
     else:
         source = needs.source(definition, needs.scratch)
         snapshot = take_snapshot(definition, run, baseline, head.manifest, source, needs)
-    skip = baseline is None and definition.initial_sync == "skip"
+    skip = baseline is None and definition.initial_sync == "skip" and record.mode != "resync"
     numbers = [] if skip else partitions_to_diff(snapshot.manifest, baseline, _owed(record, needs.debts))
+    if record.mode == "resync":
+        partitions = enumerate(snapshot.manifest.partitions)
+        numbers = sorted({*numbers, *(number for number, partition in partitions if partition.rows)})
     key = needs.snapshots.put_work(sync, run, "partitions", numbers) if numbers else ""
     again = Taken(partitions=len(numbers), work_bucket=needs.snapshots.bucket_name(), work_key=key)
     if record.phase == "sealed":  # its chunks are made anew: see `open`
