@@ -63,6 +63,8 @@ def rejects(place: Place, sync: str) -> Iterator[dict[str, Any]]:
 
 def _kind(debt: Debt) -> str:
     """`invalid`: no message could be made; `unsent`: sending stopped before its turn."""
-    if debt.attempts == 0:
-        return "unsent" if debt.reason.startswith("not sent: ") else "invalid"
+    if debt.reason.startswith("not sent: "):
+        return "unsent"
+    if not debt.tried:
+        return "invalid"
     return "in_doubt" if debt.in_doubt else "rejected"

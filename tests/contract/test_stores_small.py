@@ -424,3 +424,10 @@ def test_a_secrets_fields_are_read_together(secrets: Any) -> None:
     assert secrets.fields(SecretRef(name="keys")) == {"access_key_id": "AK", "secret_access_key": "SK"}
     with pytest.raises(RunFailed, match="plain is not a JSON object"):
         secrets.fields(SecretRef(name="plain"))
+
+
+def test_the_names_under_which_calls_of_a_sync_are_kept_are_listed(aws: Stores) -> None:
+    for sync, run in (("orders", "r1"), ("orders", "test-r2"), ("orders-2", "r3")):
+        aws.calls.put(sync, run, "c", "claim", [a_call()])
+    assert aws.calls.runs("orders") == ["r1", "test-r2"]  # type: ignore[attr-defined]
+    assert aws.calls.runs("nobody") == []  # type: ignore[attr-defined]
