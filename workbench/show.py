@@ -143,17 +143,21 @@ def runs(records: list[dict[str, Any]]) -> None:
         out.print("No runs yet. Start one with: rowcast run SYNC")
         return
     numbers = ("ROWS", "CHANGES", "ACCEPTED", "OWED")
-    rows = table("RUN", "SYNC", "STATUS", *numbers, numbers=numbers, wide={"SYNC": 1})
+    rows = table("RUN", "SYNC", "MODE", "STATUS", *numbers, numbers=numbers, wide={"SYNC": 1})
     for one in records:
         changes = f"+{one['added']} ~{one['changed']} -{one['removed']}"
         counts = (f"{one['rows']}", changes, f"{one['accepted']}", f"{one['owed_after']}")
-        rows.add_row(one["run"], escape(one["sync"]), coloured(one["status"]), *counts)
+        rows.add_row(one["run"], escape(one["sync"]), one["mode"], coloured(one["status"]), *counts)
     out.print(rows)
 
 
 def run_info(record: dict[str, Any]) -> None:
     out.print(f"[bold]{record['run']}[/]  {escape(record['sync'])}  {coloured(record['status'])}")
     result_lines = {
+        "mode": record["mode"] if record["mode"] != "run" else "",
+        "asked by": record["requested_by"],
+        "because": record["because"],
+        "held run": record["decides"],
         "started": record["started_at"],
         "ended": record["ended_at"] or "not yet",
         "seconds": record["seconds"],

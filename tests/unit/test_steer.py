@@ -354,3 +354,21 @@ def test_an_approved_snapshot_s_files_go_with_it_when_it_falls_out_of_the_histor
         world.source.put(id=250, v=f"{number}")
         world.run()
     assert not [key for key in world.snapshots.objects if key.startswith(f"snapshots/orders/{run}/")]
+
+
+# --- what people see -------------------------------------------------------------------------------------------------
+
+
+def test_a_run_s_page_says_who_steered_it_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    from workbench import show
+
+    console = type(show.out)(width=100, record=True, highlight=False)
+    monkeypatch.setattr(show, "out", console)
+    world = owing(1)
+    summary = world.steer("discard", because="it will never fit")
+    more = dict.fromkeys(("started_at", "ended_at", "phase", "generation", "partitions_diffed", "chunks"), 1)
+    show.run_info({**summary, **more, "attempts": 0, "stopped": "", "execution": "e", "reasons": []})
+    show.runs([summary])
+    text = console.export_text()
+    assert all(word in text for word in ("asked by", "user/ann", "it will never fit", "discard"))
+    assert max(len(line) for line in text.splitlines()) <= 100
