@@ -31,6 +31,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         debts=world.debts,
         calls=world.calls,
         clock=world.clock,
+        objects=world.objects,
         destination=lambda definition, deployment: world.target,
         queue=lambda deployment: world.queue,
         pace=lambda definition: world.pace,
