@@ -273,7 +273,6 @@ def debt_of(change: Change, outcome: Outcome, run: Run) -> Debt:
         reason=outcome.reason,
         attempts=outcome.attempts + (origin.attempts if origin else 0),
         tried=outcome.attempts > 0,
-        tried=outcome.attempts > 0,
         first_run=origin.first_run if origin else run.run,
         last_run=run.run,
     )

@@ -106,7 +106,6 @@ class Debt(msgspec.Struct, kw_only=True):
     measured. `sent`: the row that was last sent or owed (None for a removal). `in_doubt`: some send may have taken
     effect, so the row is sent again even when it equals `accepted`; it stays set until a send is accepted.
     `tried`: the last run sent it; it does not send what no message can be made of, nor what it stopped before.
-    `tried`: the last run sent it; it does not send what no message can be made of, nor what it stopped before.
     """
 
     version: Literal[1] = 1
@@ -119,7 +118,6 @@ class Debt(msgspec.Struct, kw_only=True):
     in_doubt: bool
     reason: str
     attempts: int
-    tried: bool = True
     tried: bool = True
     first_run: str
     last_run: str
