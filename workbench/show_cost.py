@@ -1,0 +1,60 @@
+"""How an estimated bill is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from workbench.cost import Bill, Line, Prices, by_service
+from workbench.usage import Workload
+
+
+def bill(sync: str, work: Workload, bill: Bill, table: Prices, left_out: list[str]) -> None:
+    shape = bill.usage.shape
+    click.echo(f"{sync}: {work.rows:,} rows, {work.changes:,} changes a run, {work.row_bytes} bytes a row")
+    click.echo(f"  {shape.differing} of {shape.partitions} partitions, {shape.chunks:,} chunks, {shape.calls:,} calls")
+    month = by_service(bill.month) if bill.month is not None else {}
+    run = by_service(bill.run)
+    often = f"{bill.runs_a_month:,.0f} runs" if bill.runs_a_month is not None else "unknown"
+    click.echo(f"{'':16}{'A RUN':>12}{'A MONTH':>12}   ({often})")
+    for service in month or run:
+        click.echo(f"{service:16}{_money(run.get(service, 0.0)):>12}{_money(month.get(service)):>12}")
+    total = sum(month.values()) if bill.month is not None else None
+    click.echo(f"{'Sum':16}{_money(sum(run.values())):>12}{_money(total):>12}")
+    click.echo(
+        f"An estimate in {table.currency}, at list prices of {table.region} as of {table.as_of}, without free tiers."
+    )
+    click.echo(f"Not in it: {', '.join(left_out)}.")
+    if bill.month is None:
+        click.echo("The sync does not start at equal intervals; for a month's bill: --runs N")
+
+
+def _money(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.4f}" if value < 1 else f"{value:,.2f}"
+
+
+def record(sync: str, work: Workload, bill: Bill, table: Prices) -> dict[str, Any]:
+    return {
+        "sync": sync,
+        "rows": work.rows,
+        "changes": work.changes,
+        "currency": table.currency,
+        "region": table.region,
+        "as_of": table.as_of,
+        "run": _part(bill.run),
+        "runs_a_month": bill.runs_a_month,
+        "month": _part(bill.month) if bill.month is not None else None,
+    }
+
+
+def _part(lines: list[Line]) -> dict[str, Any]:
+    return {
+        "cost": _rounded(sum(line.cost for line in lines)),
+        "services": {name: _rounded(value) for name, value in by_service(lines).items()},
+        "units": {line.unit: {"count": _rounded(line.count), "cost": _rounded(line.cost)} for line in lines},
+    }
+
+
+def _rounded(value: float) -> float:
+    return round(value, 10)
