@@ -18,7 +18,7 @@ def bill(sync: str, work: Workload, bill: Bill, table: Prices, left_out: list[st
     run = by_service(bill.run)
     often = f"{bill.runs_a_month:,.0f} runs" if bill.runs_a_month is not None else "unknown"
     click.echo(f"{'':16}{'A RUN':>12}{'A MONTH':>12}   ({often})")
-    for service in month or run:
+    for service in dict.fromkeys([*month, *run]):
         click.echo(f"{service:16}{_money(run.get(service, 0.0)):>12}{_money(month.get(service)):>12}")
     total = sum(month.values()) if bill.month is not None else None
     click.echo(f"{'Sum':16}{_money(sum(run.values())):>12}{_money(total):>12}")

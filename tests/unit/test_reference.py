@@ -1,15 +1,25 @@
-"""The pages of docs/reference keep to what there is."""
+"""The pages of docs keep to what there is: their links, commands and proofs exist, and each is found."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from workbench import cli
+
 ROOT = Path(__file__).parents[2]
-REFERENCE = ROOT / "docs" / "reference"
-PAGES = sorted(REFERENCE.glob("*.md"))
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+OPTION = re.compile(r"(?<!\S)--[a-z][a-z-]*")
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 def test_every_test_that_is_named_as_a_proof_exists() -> None:
@@ -24,7 +34,7 @@ def test_every_test_that_is_named_as_a_proof_exists() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for target, anchor in re.findall(r"\]\(([\w./-]*)(#[\w-]+)?\)", text):
@@ -38,3 +48,54 @@ def anchors(page: Path) -> set[str]:
     """As GitHub makes them of headings."""
     headings = re.findall(r"(?m)^#+ (.+)$", page.read_text(encoding="utf-8"))
     return {re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_every_page_but_decisions_is_in_the_index() -> None:
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    linked = {(DOCS / target).resolve() for target in re.findall(r"\]\(([\w./-]+)\)", index)}
+    pages = {page for page in DOCS.rglob("*.md") if page.parent.name != "decisions"} - {DOCS / "README.md"}
+    assert [named(page) for page in sorted(pages - linked)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_command_that_is_named_exists_with_its_options(page: Path) -> None:
+    wrong = []
+    for line in commands(page.read_text(encoding="utf-8")):
+        command, rest = followed(line)
+        if command is None:
+            wrong.append(line)
+            continue
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+        wrong += [f"{line}: {option}" for option in OPTION.findall(rest) if option not in known]
+    assert wrong == []
+
+
+def commands(text: str) -> Iterator[str]:
+    """What follows `rowcast` in spans of code, in consoles, and in lines that are indented as code."""
+    for found in re.findall(r"`rowcast ([^`]+)`|(?m:^ *\$ rowcast (.+)$)|(?m:^    rowcast (.+)$)", text):
+        line = re.split(r"  +#| [|>] |\\\|", next(filter(None, found)))[0].strip()
+        line = re.sub(r"^--project \S+ ", "", line)
+        if re.match(r"[a-z]", line):
+            yield line
+
+
+def followed(line: str) -> tuple[click.Command | None, str]:
+    """The command that the line begins with, through its groups, and what comes after."""
+    command: click.Command = cli.cli
+    rest = line
+    while isinstance(command, click.Group) and rest:
+        name, _, rest = rest.partition(" ")
+        found = command.commands.get(name)
+        if found is None:
+            return None, line
+        command = found
+    return command, rest
+
+
+def test_a_command_that_does_not_exist_is_noticed() -> None:
+    page = "`rowcast runn orders`\n\n    rowcast run a --locl\n$ rowcast --project x local up   # starts\n"
+    lines = list(commands(page))
+    assert lines == ["runn orders", "run a --locl", "local up"]
+    assert followed(lines[0])[0] is None
+    assert followed(lines[1])[0] is cli.cli.commands["run"]
+    assert followed(lines[2])[1] == ""
