@@ -450,6 +450,8 @@ def test_a_run_that_would_remove_too_much_is_held_and_sends_nothing() -> None:
         world.source.remove(key)
     summary = world.run()
     assert (summary["status"], world.sent()) == ("held", [])
+    assert accounts(summary) == {}
+    assert summary["found"] == {"added": 0, "changed": 0, "removed": 200}
     assert "200 of 300 rows would be removed" in summary["reason"]
     world.deploy(sync_definition(guard=Guard(max_removed=1.0)))
     assert accounts(world.run()) == {"removed": 200, "accepted": 200}
@@ -461,6 +463,16 @@ def test_an_empty_result_is_held_unless_it_is_allowed() -> None:
     assert world.run()["status"] == "held"
     world.deploy(sync_definition(guard=Guard(allow_empty=True)))
     assert accounts(world.run()) == {"removed": 1, "accepted": 1}
+
+
+def test_a_table_that_was_emptied_and_filled_again_is_followed_whatever_types_it_had_while_empty() -> None:
+    world = settled(1, guard=Guard(allow_empty=True))
+    world.source.rows = []
+    world.source.columns = {"id": "text", "v": "text"}
+    assert accounts(world.run()) == {"removed": 1, "accepted": 1}
+    world.source.columns = {"id": "integer", "v": "text"}
+    world.source.put(id=2, v="new")
+    assert accounts(world.run()) == {"added": 1, "accepted": 1}
 
 
 # --- batches ---

@@ -8,16 +8,25 @@ from typing import Any
 from rowcast.models import Run
 
 
+UNSENT = ("held", "planned", "abandoned")
+"""How a run ends that sends nothing of what it found."""
+
+
 def summarize(run: Run, status: str | None = None) -> dict[str, Any]:
-    """A run as one flat record of counts and names; holds no row value. What is not known (yet) is None."""
+    """A run as one record of counts and names; holds no row value. What is not known (yet) is None.
+
+    A run that was held or only planned found changes and sent none of them: `found` tells them, and the counts that add
+    up to outcomes are zero.
+    """
+    found = {"added": run.added, "changed": run.changed, "removed": run.removed}
+    sent = found if run.status not in UNSENT else dict.fromkeys(found, 0)
     return {
         "run": run.run,
         "sync": run.sync,
         "status": status or run.status,
         "rows": run.rows,
-        "added": run.added,
-        "changed": run.changed,
-        "removed": run.removed,
+        **sent,
+        "found": found,
         "skipped": run.skipped,
         "accepted": run.accepted,
         "rejected": run.rejected,
