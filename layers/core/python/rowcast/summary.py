@@ -7,7 +7,6 @@ from typing import Any
 
 from rowcast.models import Run
 
-
 UNSENT = ("held", "planned", "abandoned")
 """How a run ends that sends nothing of what it found."""
 
