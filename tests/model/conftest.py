@@ -11,7 +11,7 @@ import pytest
 from tests.model.remembered import remembered_engine
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def quick_engine() -> Iterator[None]:
     before = tempfile.tempdir
     if Path("/dev/shm").is_dir():

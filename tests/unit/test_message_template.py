@@ -110,6 +110,7 @@ GOLDEN: list[tuple[str, Any, str]] = [
         '"',
         '{"in":"\\"\\"\\"","out":"\\"\\"\\""}',
     ),
+    ('{% capture c %}<{{ row.v }}>{% endcapture %}"{{ c }}"', "a\rb\r\nc", r'"<a\rb\r\nc>"'),
     ("{% capture c %}[{{ row.v | to_json }}]{% endcapture %}{{ c | parse_json }}", 'a"]', '["a\\"]"]'),
     ('{% assign x = row.v | upcase %}"{{ x }}"', 'a"', '"A\\""'),
     # control flow

@@ -22,6 +22,7 @@ from liquid.environment import Environment
 from liquid.exceptions import LiquidError
 from liquid.expression import Expression
 from liquid.mode import Mode
+from liquid.output import LimitedStringIO
 from liquid.token import Token
 
 from rowcast.message.filters import Filter, all_filters
@@ -45,6 +46,11 @@ class Context(RenderContext):
         super().__init__(template, globals=names)
         self.now = now
         self.work = MAX_WORK
+
+    def get_buffer(self, buf: TextIO | None = None) -> LimitedStringIO:
+        """As the library's, but a row's line ends stay as they are."""
+        carried = buf.size if isinstance(buf, LimitedStringIO) else 0
+        return LimitedStringIO(limit=MAX_OUTPUT - carried, newline="")
 
     def spend(self, value: Any) -> None:
         self.work -= 20 + (len(value) if isinstance(value, str | list | tuple | dict | range) else 0)

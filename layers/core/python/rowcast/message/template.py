@@ -95,7 +95,7 @@ class Template:
         `begins`: gets the place in the text at which each part of the template began to write.
         """
         context = Context(self.bound, now=now, names=names)
-        buffer = LimitedStringIO(limit=limits.MAX_OUTPUT)
+        buffer = LimitedStringIO(limit=limits.MAX_OUTPUT, newline="")
         place = 0
         try:
             for node in self.bound.nodes:
