@@ -88,7 +88,8 @@ def _at_seal(sync: str, name: str, token: int, needs: Sealing) -> tuple[Head, Ru
 
 def _held(run: Run, head: Head, objection: str, token: int, needs: Sealing) -> Sealed:
     """The run's snapshot stays for who approves it; that of the run that was held before it goes."""
-    ended = msgspec.structs.replace(run, status="held", reason=objection, ended_at=needs.clock.now())
+    reason = f"{objection} Or decide on this run alone: rowcast approve {run.run}, or reject-run."
+    ended = msgspec.structs.replace(run, status="held", reason=reason, ended_at=needs.clock.now())
     needs.states.close(ended, token)
     if head.held:
         needs.snapshots.delete_run(run.sync, head.held)
