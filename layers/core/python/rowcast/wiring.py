@@ -310,7 +310,8 @@ def step(work: Callable[[dict[str, Any], Step], Any]) -> Handler:
 def _logger() -> Any:
     from aws_lambda_powertools import Logger
 
-    return Logger(service="rowcast")
+    # Powertools would also heed a bare LOG_LEVEL, which may be meant for another program.
+    return Logger(service="rowcast", level=os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
 
 
 def write_metrics(deployment: str, sync: str, metrics: Sequence[Metric]) -> None:
