@@ -9,7 +9,6 @@ from rich.markup import escape
 from workbench import show
 
 SIGNS = {"added": "+", "changed": "~", "removed": "-"}
-USD_PER_MILLION_CALLS = {"eventbridge": 1.0, "lambda": 0.2}
 
 
 def plan(document: dict[str, Any]) -> None:

@@ -139,7 +139,7 @@ MUTATIONS = [
     Mutation(
         "count a resent rejection as a plain one",
         "I2",
-        "fan_out.py",
+        "progress.py",
         "[doubt or outcome is None for doubt, outcome",
         "[doubt for doubt, outcome",
     ),

@@ -26,8 +26,8 @@ from rowcast.models import (
     Run,
 )
 from rowcast.open import Closing, abandon
-from rowcast.owing import owed_since
 from rowcast.ports import Budget, ChangeStore, DebtStore, DefinitionStore, RetryQueue
+from rowcast.progress import count_debts, taken_over
 from rowcast.summary import summarize
 
 PAUSE_SECONDS = 60.0
@@ -125,29 +125,14 @@ def _finished(name: str, state: ChunkState | None, run: Run, token: int, needs: 
     before = needs.changes.claim(run.sync, run.run, name, token, needs.claim, needs.clock.now())
     if before is not None and before.done:
         return before
-    size = len(chunk.changes)
-    outcomes = before.outcomes if before is not None and before.outcomes else [None] * size
-    forgotten = before is None and run.outlived_its_chunks(needs.clock.now())
-    doubted = before.doubted if before is not None and before.doubted else [forgotten] * size
-    lost = before is not None and not before.paused
-    finished = ChunkState(
-        chunk=name,
-        token=token,
-        claim=needs.claim,
-        deadline=needs.clock.now(),
-        done=True,
-        owed=sum(change.debt is not None for change in chunk.changes),
-        outcomes=[
-            outcome or (_lost() if lost or doubt else Outcome(outcome="rejected", reason=NOT_SENT))
-            for outcome, doubt in zip(outcomes, doubted, strict=True)
-        ],
-        doubted=doubted,
-    )
-    finished.paid = sum(
-        change.debt is not None and outcome is not None and outcome.outcome == "accepted"
-        for change, outcome in zip(chunk.changes, finished.outcomes, strict=True)
-    )
-    finished.owed_since = owed_since(chunk.changes, finished.outcomes, run.run)
+    now = needs.clock.now()
+    finished = taken_over(before, run, chunk, token=token, claim=needs.claim, deadline=now, now=now)
+    finished.done = True
+    finished.outcomes = [
+        outcome or (_lost() if doubt else Outcome(outcome="rejected", reason=NOT_SENT))
+        for outcome, doubt in zip(finished.outcomes, finished.doubted, strict=True)
+    ]
+    count_debts(finished, run, chunk)
     needs.changes.record(run.sync, run.run, finished)
     return finished
 

@@ -18,7 +18,6 @@ from rowcast.errors import DestinationRefused, MessageInvalid
 from rowcast.lock import held
 from rowcast.masking import masked_result
 from rowcast.models import Change, Chunk, ChunkState, Deployment, Outcome, OutcomeName, Run, short_hash
-from rowcast.owing import owed_since
 from rowcast.ports import (
     Budget,
     CallRecord,
@@ -34,6 +33,7 @@ from rowcast.ports import (
     StateStore,
     Verdict,
 )
+from rowcast.progress import count_debts, taken_over
 
 PAUSE_SECONDS = 20.0
 """A worker starts no call with less time left than this and half again its slowest call: what it has must be stored."""
@@ -107,7 +107,9 @@ def send_chunk(run: Run, token: int, chunk_id: str, needs: Sending) -> bool:
         return True
     _outlive(before, token, needs)
     chunk = needs.changes.chunk(run.sync, run.run, chunk_id)
-    worker = _Worker(run, chunk, _claimed(before, run, chunk, token, deadline, needs), needs)
+    now = needs.clock.now()
+    state = taken_over(before, run, chunk, token=token, claim=needs.claim, deadline=deadline, now=now)
+    worker = _Worker(run, chunk, state, needs)
     worker.work(token)
     return worker.state.done
 
@@ -116,26 +118,6 @@ def _outlive(before: ChunkState | None, token: int, needs: Sending) -> None:
     """Waits until a worker of an earlier lock holder can't send any more, so that no older state follows ours (I4)."""
     if before is not None and before.token != token and not before.paused:
         needs.clock.sleep(max(0.0, before.deadline - needs.clock.now()))
-
-
-def _claimed(
-    before: ChunkState | None, run: Run, chunk: Chunk, token: int, deadline: float, needs: Sending
-) -> ChunkState:
-    size = len(chunk.changes)
-    outcomes = before.outcomes if before is not None and before.outcomes else [None] * size
-    forgotten = before is None and run.outlived_its_chunks(needs.clock.now())
-    doubted = before.doubted if before is not None and before.doubted else [forgotten] * size
-    if before is not None and not before.paused:
-        doubted = [doubt or outcome is None for doubt, outcome in zip(doubted, outcomes, strict=True)]
-    return ChunkState(
-        chunk=chunk.id,
-        token=token,
-        claim=needs.claim,
-        deadline=deadline,
-        owed=sum(change.debt is not None for change in chunk.changes),
-        outcomes=list(outcomes),
-        doubted=list(doubted),
-    )
 
 
 class _Worker:
@@ -312,11 +294,7 @@ class _Worker:
         outcomes = self.state.outcomes
         self.state.done = all(outcome is not None for outcome in outcomes)
         self.state.paused = not self.state.done
-        self.state.paid = sum(
-            change.debt is not None and outcome is not None and outcome.outcome == "accepted"
-            for change, outcome in zip(self.chunk.changes, outcomes, strict=True)
-        )
-        self.state.owed_since = owed_since(self.chunk.changes, outcomes, self.run.run)
+        count_debts(self.state, self.run, self.chunk)
         self.needs.changes.record(self.run.sync, self.run.run, self.state)
         if self.stopped and not self.run.stopped:
             self.needs.states.stop(self.run.sync, self.run.run, token, self.stopped)
