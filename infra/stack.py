@@ -41,6 +41,7 @@ class RowcastStack(Stack):
             "QuarantineUrl": storage.quarantine.queue_url,
             "StateMachine": self.rowcast.workflow.state_machine.state_machine_arn,
             "AlarmTopic": self.rowcast.alarms.topic.topic_arn,
+            "EventBus": event_bus,
             "ParameterPrefix": f"/{self.rowcast.name}/syncs/",
         }
         for name, value in outputs.items():

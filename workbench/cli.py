@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from rowcast.errors import RowcastError
+from workbench.cli_alerts import alerts
 from workbench.cli_cost import cost
 from workbench.cli_doctor import buses, doctor
 from workbench.cli_init import init
@@ -45,7 +46,7 @@ def cli(context: click.Context, project: Path) -> None:
     context.obj = project.resolve()
 
 
-for command in (cost, init, local, calls, history, rejects, preview, test_row, doctor, buses):
+for command in (alerts, cost, init, local, calls, history, rejects, preview, test_row, doctor, buses):
     cli.add_command(command)
 for command in COMMANDS:
     cli.add_command(command)

@@ -10,6 +10,7 @@ from rowcast.errors import RowcastError
 from workbench.aws import Aws
 
 if TYPE_CHECKING:
+    from rowcast.alert import Alerting
     from rowcast.stores.calls import S3Calls
     from rowcast.stores.changes import DynamoChanges
     from rowcast.stores.debts import DynamoDebts
@@ -79,6 +80,25 @@ class Place:
         from rowcast.stores.definitions import AwsDefinitions
 
         return AwsDefinitions(ssm=self.aws.client("ssm"), objects=self.objects, prefix=self.output("ParameterPrefix"))
+
+    @cached_property
+    def alerting(self) -> Alerting:
+        from rowcast.alert import Alerting
+        from rowcast.stores.alerts import DynamoAlerts, EventBridgeAnnouncer
+        from rowcast.stores.clock import SystemClock
+
+        events, bus = self.aws.client("events"), self.output("EventBus")
+        return Alerting(
+            alerts=DynamoAlerts(client=self.aws.client("dynamodb"), table=self.output("StateTable")),
+            announcer=EventBridgeAnnouncer(client=events, bus=bus, deployment=self.deployment),
+            clock=SystemClock(),
+            deployment=self.deployment,
+        )
+
+    @property
+    def deployment(self) -> str:
+        """The deployment's name, which its parameters' prefix holds."""
+        return self.output("ParameterPrefix").split("/")[1]
 
     def _bodies(self) -> Any:
         from rowcast.stores.bodies import Bodies

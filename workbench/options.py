@@ -76,12 +76,12 @@ def ready(project: Path, sync: str, *, local: bool, profile: str | None, stack: 
     return place
 
 
-def no_such(sync: str, syncs: Iterable[str]) -> UsageFault:
+def no_such(name: str, names: Iterable[str], what: str = "sync") -> UsageFault:
     from difflib import get_close_matches
 
-    near = get_close_matches(sync, list(syncs), n=1)
+    near = get_close_matches(name, list(names), n=1)
     hint = f" Did you mean {near[0]}?" if near else ""
-    return UsageFault(f"There is no sync {sync}.{hint} The project has: {', '.join(sorted(syncs))}.")
+    return UsageFault(f"There is no {what} {name}.{hint} The project has: {', '.join(sorted(names)) or 'none'}.")
 
 
 def syncs_of(project: Path) -> list[str]:

@@ -24,11 +24,17 @@ _MOST_RUNS = 1000
 _MOST_BITS = 20
 
 
+def seconds(text: str) -> float | None:
+    """Of `2h` or `3 days`; None for anything else."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|m|h|d|seconds?|minutes?|hours?|days?)", text)
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2][0]] if found else None
+
+
 def since(text: str) -> float | None:
     """Epoch seconds of `2h`, `3 days`, or an ISO 8601 date or instant (UTC without a zone); None for anything else."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|m|h|d|seconds?|minutes?|hours?|days?)", text)
-    if found:
-        return time.time() - float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[found[2][0]]
+    ago = seconds(text)
+    if ago is not None:
+        return time.time() - ago
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:

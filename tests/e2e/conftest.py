@@ -50,7 +50,14 @@ CRAFTED = {
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     made = Folder(tmp_path_factory.mktemp("project"))
-    main = {"sources": {"here": {"type": "files", "path": "data"}}, "pools": {"crm": {"rate": "5 per second"}}}
+    main = {
+        "sources": {"here": {"type": "files", "path": "data"}},
+        "pools": {"crm": {"rate": "5 per second"}},
+        "alerts": {
+            "team": {"type": "email", "address": "team@example.com"},
+            "chat": {"type": "slack", "webhook": {"env": "NO_WEBHOOK"}},
+        },
+    }
     made.write("rowcast.yaml", yaml.safe_dump(main))
     for name, code in {"picky": PICKY, "slow": SLOW, "broken": BROKEN, "chatty": CHATTY}.items():
         made.write(f"targets/{name}.py", code)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowcast.alert import Alerting, alert_run, alert_time, mute
-from rowcast.alerting import Alert, Book, judge_run, judge_time
+from rowcast.alert import Alerting, alert_run, alert_time, mute, unmute
+from rowcast.alerting import Alert, Book, judge_run, judge_time, trial
 from rowcast.definition import Alerts
 from tests import fakes
 
@@ -268,3 +268,19 @@ def test_judging_is_a_function_of_its_arguments() -> None:
     assert first == judge_run(EVERYTHING, None, summary(1, "failed"), "Shop", 1.0)
     assert judge_time(EVERYTHING, first, "orders", "Shop", 1.0) == first
     assert json.loads(msgspec.json.encode(first))["version"] == 1
+
+
+def test_a_muted_kind_is_not_told_while_others_are_and_is_told_once_it_is_unmuted(desk: Fakes) -> None:
+    mute("orders", desk.clock.time + DAY, desk.needs, kinds=["slow"])
+    alert_run(EVERYTHING, summary(1, seconds=100.0, accepted=0, rejected=1), desk.needs)
+    assert desk.told() == [("rejected", "raised")]
+    unmute("orders", desk.needs)
+    alert_time(EVERYTHING, "orders", desk.needs)
+    assert desk.told() == [("slow", "raised")]
+
+
+def test_a_test_message_and_its_recovery_have_one_key_and_name_one_channel() -> None:
+    sent, over = trial("pager", "Shop", 1.0), trial("pager", "Shop", 2.0, recovered=True)
+    assert (sent.status, over.status, sent.channels) == ("raised", "recovered", ["pager"])
+    assert sent.key == over.key
+    assert sent.id != over.id

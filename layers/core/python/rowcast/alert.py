@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import msgspec
@@ -35,13 +35,26 @@ def alert_time(rules: Alerts, sync: str, needs: Alerting) -> None:
     _turn(sync, lambda book: judge_time(rules, book, sync, needs.deployment, now), needs)
 
 
-def mute(sync: str, until: float, needs: Alerting) -> None:
-    """Nothing is told before `until`; what is still raised then is told then."""
+def mute(sync: str, until: float, needs: Alerting, kinds: Collection[str] = ()) -> None:
+    """Nothing is told before `until`, or nothing of these kinds; what is still raised then is told then."""
 
     def muted(book: Book | None) -> Book:
-        return msgspec.structs.replace(book or Book(sync=sync, seen_at=needs.clock.now()), muted_until=until)
+        before = book or Book(sync=sync, seen_at=needs.clock.now())
+        if not kinds:
+            return msgspec.structs.replace(before, muted_until=until)
+        return msgspec.structs.replace(before, muted_kinds={**before.muted_kinds, **dict.fromkeys(kinds, until)})
 
     _turn(sync, muted, needs)
+
+
+def unmute(sync: str, needs: Alerting) -> None:
+    """Ends what `mute` began; what is raised is told at the next look."""
+
+    def heard(book: Book | None) -> Book:
+        before = book or Book(sync=sync, seen_at=needs.clock.now())
+        return msgspec.structs.replace(before, muted_until=0.0, muted_kinds={})
+
+    _turn(sync, heard, needs)
 
 
 def _turn(sync: str, judge: Callable[[Book | None], Book], needs: Alerting) -> None:

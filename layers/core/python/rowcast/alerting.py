@@ -16,7 +16,7 @@ from rowcast.models import short_hash
 Kind = Literal["failed", "held", "rejected", "slow", "late", "rows", "rows_changed", "unchanged", "debts"]
 MOST_CHARACTERS = 500
 _COUNTS = ("rows", "added", "changed", "removed", "accepted", "rejected", "in_doubt", "owed_after")
-_COMMANDS = {"rejected": "rejects {sync}", "debts": "rejects {sync}"}
+_COMMANDS = {"rejected": "rejects {sync}", "debts": "rejects {sync}", "test": "alerts list"}
 _RECOVERED: dict[str, str] = {
     "failed": "a run completed again",
     "held": "a run completed again",
@@ -27,6 +27,7 @@ _RECOVERED: dict[str, str] = {
     "rows_changed": "the number of rows is steady again",
     "unchanged": "rows change again",
     "debts": "no row is owed for too long any more",
+    "test": "the test is over",
 }
 
 
@@ -65,7 +66,10 @@ class Status(msgspec.Struct, kw_only=True):
 
 
 class Book(msgspec.Struct, kw_only=True):
-    """What is known of a sync's alerts. `seen_at`: when it was first looked at; from then on a sync can be late."""
+    """What is known of a sync's alerts. `seen_at`: when it was first looked at; from then on a sync can be late.
+
+    Muted until: `muted_until` all kinds, `muted_kinds` those it names.
+    """
 
     version: Literal[1] = 1
     sync: str
@@ -76,6 +80,7 @@ class Book(msgspec.Struct, kw_only=True):
     rows: int | None = None
     counts: dict[str, int] = {}
     muted_until: float = 0.0
+    muted_kinds: dict[str, float] = {}
     statuses: dict[str, Status] = {}
     outbox: list[Alert] = []
 
@@ -177,12 +182,22 @@ def _told(rules: Alerts, book: Book, findings: dict[str, _Finding], deployment: 
             told = known.told if known is not None else False
             why = _short(what) if raised else _RECOVERED[kind]
             statuses[kind] = Status(raised=raised, since=now, what=why, told=told)
-    muted = now < max(book.muted_until, rules.muted_until or 0.0)
     for kind, status in statuses.items():
-        if status.told != status.raised and not muted:
+        if status.told != status.raised and now >= muted_until(rules, book, kind):
             outbox.append(_alert(kind, status, rules, book, deployment, now))
             statuses[kind] = msgspec.structs.replace(status, told=status.raised)
     return msgspec.structs.replace(book, statuses=statuses, outbox=outbox)
+
+
+def muted_until(rules: Alerts, book: Book, kind: str) -> float:
+    return max(book.muted_until, book.muted_kinds.get(kind, 0.0), rules.muted_until or 0.0)
+
+
+def trial(channel: str, deployment: str, now: float, *, recovered: bool = False) -> Alert:
+    """A message that tells of nothing, to see whether a channel works."""
+    rules = Alerts(channels=(channel,), severity="info")
+    status = Status(raised=not recovered, since=now, what=_RECOVERED["test"] if recovered else f"Sent to {channel}")
+    return _alert("test", status, rules, Book(sync=f"test-of-{channel}", seen_at=now), deployment, now)
 
 
 def _alert(kind: str, status: Status, rules: Alerts, book: Book, deployment: str, now: float) -> Alert:
@@ -224,6 +239,7 @@ def _title(kind: str) -> str:
         "rows_changed": "the number of rows jumped",
         "unchanged": "nothing changes any more",
         "debts": "rows are owed for too long",
+        "test": "this is a test",
     }[kind]
 
 
