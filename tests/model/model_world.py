@@ -13,7 +13,7 @@ import duckdb
 
 from rowcast.definition import Definition
 from rowcast.fan_out import FanningOut, fan_out_run
-from rowcast.models import to_json
+from rowcast.models import Mode, Run, to_json
 from rowcast.ports import CallResult, MessageToSend, SourceResult
 from tests import fakes
 from tests.model.oracle import Arrival, Oracle
@@ -136,8 +136,10 @@ class ModelWorld(World):
         )
         return fan_out_run(self.sync, run, token, chunk, needs)
 
-    def start(self, dies: Callable[[str, str], bool] | None = None, **options: Any) -> dict[str, Any]:
-        """One execution, which ends with its worker when `dies(side, call)` says so."""
+    def start(
+        self, dies: Callable[[str, str], bool] | None = None, mode: Mode | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """One execution, which ends with its worker when `dies(side, call)` says so. With a mode, a person asked."""
         dead = []
 
         def around(side: str, name: str) -> None:
@@ -149,7 +151,7 @@ class ModelWorld(World):
         self.runs += 1
         self.around = around
         try:
-            return self.run(**options)
+            return self.run(**options) if mode is None else self.steer(mode, **options)
         except Died:
             self.deaths += 1
             return {"status": "gone"}
@@ -161,10 +163,19 @@ class ModelWorld(World):
         around, self.around = self.around, lambda side, name: None
         head = self.bare["states"].head(self.sync)
         runs = self.bare["states"].runs(self.sync, 1000)
+        self._carry(runs)
         record = self.bare["states"].run(self.sync, run) if run else None
         definition = self.bare["definitions"].pinned(self.sync, record.definition) if record else self.definition
         self.oracle.look(head, runs, list(self.owed().values()), self.bare["target"].log, self.taken, definition)
         self.around = around
+
+    def _carry(self, runs: Sequence[Run]) -> None:
+        """A run that reads nothing goes by the snapshot of an earlier one."""
+        by_generation = {run.generation: run.run for run in runs if run.phase == "committed"}
+        for run in sorted(runs, key=lambda run: run.generation):
+            before = run.decides if run.mode == "approve" else by_generation.get(run.generation - 1)
+            if run.phase == "committed" and run.run not in self.taken and before in self.taken:
+                self.taken[run.run] = self.taken[before]
 
     def settle(self) -> None:
         """The target takes everything; one run must bring it to what the source holds, and the next must be quiet."""

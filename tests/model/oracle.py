@@ -54,6 +54,7 @@ class Oracle:
         self.times: dict[str, int] = {}
         self.doubts: dict[str, int] = {}
         self._place: dict[Any, int] = {}
+        self._owed: set[Any] = set()
         self._seen = 0
         self.generation = 0
         self.looks = 0
@@ -78,27 +79,29 @@ class Oracle:
         """Judges all that happened since the last look. Raises Violation."""
         self.note()
         self.looks += 1
-        generations = {run.run: run.generation for run in runs}
+        known = {run.run: run for run in runs}
         for arrival in arrivals[self._seen :]:
-            self._arrived(arrival, generations.get(arrival.run))
+            self._arrived(arrival, known.get(arrival.run))
         self._seen = len(arrivals)
         committed = [run for run in runs if run.phase == "committed"]
         self._head(head, runs, committed, debts)
         if head.open_run is None and head.generation > self.generation:
             last = max(committed, key=lambda run: run.generation)
-            self._settle({row["id"]: row for row in snapshots[last.run]}, debts, definition)
+            self._settle({row["id"]: row for row in snapshots[last.run]}, debts, definition, last)
         self.generation = head.generation
 
     # --- what arrived ---
 
-    def _arrived(self, arrival: Arrival, generation: int | None) -> None:
+    def _arrived(self, arrival: Arrival, run: Run | None) -> None:
         first = arrival.id not in self.bodies
         key, body = self.bodies.setdefault(arrival.id, (arrival.key, arrival.body))
         _check(key == arrival.key and body == arrival.body, "I5", f"two messages of change {arrival.id} differ")
-        change = repr((arrival.key, arrival.previous, arrival.row, generation))
+        change = repr((arrival.key, arrival.previous, arrival.row, run and run.generation))
         known = self.ids.setdefault(change, arrival.id)
         _check(known == arrival.id, "I5", f"one change of key {arrival.key} has the ids {known} and {arrival.id}")
         possible = self.possible.setdefault(arrival.key, [None])
+        if run is not None and run.mode == "resync":
+            possible.append(None)  # who asked for it doubts all that was accepted
         if first:
             ok = any(same(arrival.previous, state) for state in possible)
             _check(ok, "I3", f"key {arrival.key} goes from {arrival.previous}, and {possible} was accepted")
@@ -111,7 +114,8 @@ class Oracle:
             self.doubted.discard(arrival.key)
             self.passed.discard(arrival.key)
         else:
-            self.doubted.add(arrival.key)
+            if arrival.took_effect:
+                self.doubted.add(arrival.key)
             self.doubts[arrival.id] = self.doubts.get(arrival.id, 0) + 1
         if arrival.took_effect:
             possible.append(arrival.row)
@@ -140,8 +144,9 @@ class Oracle:
             if newest is not None and last is newest:
                 _check(newest.owed_after == len(debts), "I9", f"run {newest.run} ends with {newest.owed_after} debts")
 
-    def _settle(self, snapshot: dict[Any, Row], debts: Sequence[Debt], definition: Definition) -> None:
+    def _settle(self, snapshot: dict[Any, Row], debts: Sequence[Debt], definition: Definition, run: Run) -> None:
         """After a commit: each row is either accepted as the snapshot has it, or owed, or was not asked for."""
+        given_up, self._owed = self._owed if run.mode == "discard" else set(), {debt.key[0] for debt in debts}
         owed = {debt.key[0]: debt for debt in debts}
         for key in {*snapshot, *self.history, *owed}:
             possible = self.possible.setdefault(key, [None])
@@ -155,7 +160,8 @@ class Oracle:
                 )
                 self.possible[key] = [debt.accepted, *([debt.sent] if debt.in_doubt else [])]
             else:
-                if not same(accepted, now) and self._unasked(accepted, now, definition):
+                unasked = run.mode == "rebaseline" or key in given_up or self._unasked(accepted, now, definition)
+                if unasked and (not same(accepted, now) or key in self.doubted):
                     self.accepted[key] = accepted = now
                     self.passed.add(key)
                 if key in self.doubted and _filters(definition):

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from rowcast.definition import Guard, Limits, Message, Retry, Trigger, Triggers
-from rowcast.models import Notice
+from rowcast.models import Notice, Selection
 from rowcast.ports import MessageToSend, Verdict
 from tests.model.evidence import keep
 from tests.model.model_world import ModelWorld, nth
@@ -22,6 +22,8 @@ from tests.world import ON, sync_definition
 KEYS = st.integers(1, 5)
 VALUES = st.sampled_from("ab")
 KINDS = st.sampled_from(["accepted", "rejected", "refused", "throttled", "in_doubt", "in_doubt"])
+DEATHS = st.one_of(st.none(), st.integers(1, 160))
+ANY = Guard(max_removed=1, max_changed=1, max_rejected=1, allow_empty=True)
 DAYS = 86_400
 counted = {"machines": 0, "steps": 0, "runs": 0, "deaths": 0, "looks_of_the_oracle": 0}
 
@@ -36,7 +38,7 @@ class Route(RuleBasedStateMachine):
             sync_definition(
                 initial_sync="skip" if skip else "backfill",
                 retry=Retry(immediate=immediate),
-                guard=Guard(max_removed=1, max_changed=1, max_rejected=1, allow_empty=True),
+                guard=ANY,
                 limits=Limits(concurrency=1, rows_per_partition=2 if small else 250_000),
             )
         )
@@ -128,6 +130,34 @@ class Route(RuleBasedStateMachine):
                 world.oracle.note()
 
         world.start(on=on)
+
+    # --- what people ask for ---
+
+    @rule(mode=st.sampled_from(["retry", "discard"]), keys=st.sets(KEYS, max_size=3), at=DEATHS)
+    def steer_debts(self, mode: Any, keys: set[int], at: int | None) -> None:
+        """Of some keys, or of all; perhaps dying on the way."""
+        world = self._step()
+        owed = world.owed()
+        hashes = tuple(sorted(owed[key].key_hash for key in keys & owed.keys()))
+        only = Selection(key_hashes=hashes) if hashes else None
+        world.start(nth(at) if at else None, mode, only=only)
+
+    @rule(mode=st.sampled_from(["resync", "rebaseline", "plan"]), at=DEATHS)
+    def steer_all(self, mode: Any, at: int | None) -> None:
+        self._step().start(nth(at) if at else None, mode)
+
+    @rule(decision=st.sampled_from(["approve", "reject", None]), at=DEATHS, writes=st.booleans())
+    def empty_the_source(self, decision: Any, at: int | None, writes: bool) -> None:
+        """The guard holds the run, and a person decides, perhaps after the source has moved on."""
+        world = self._step()
+        self._deploy(guard=msgspec.structs.replace(ANY, allow_empty=False))
+        world.source.rows = []
+        held = world.start()
+        if writes:
+            world.source.put(id=1, v="a", **({"w": 1} if "w" in world.source.columns else {}))
+        if held["status"] == "held" and decision:
+            world.start(nth(at) if at else None, decision, run=held["run"])
+        self._deploy(guard=ANY)
 
     # --- the queue and time ---
 

@@ -465,6 +465,12 @@ def test_an_empty_result_is_held_unless_it_is_allowed() -> None:
     assert accounts(world.run()) == {"removed": 1, "accepted": 1}
 
 
+def test_a_table_of_several_partitions_that_was_emptied_is_followed() -> None:
+    world = settled(1, 2, 3, 4, 5, guard=Guard(allow_empty=True), limits=Limits(concurrency=1, rows_per_partition=1))
+    world.source.rows = []
+    assert accounts(world.run()) == {"removed": 5, "accepted": 5}
+
+
 def test_a_table_that_was_emptied_and_filled_again_is_followed_whatever_types_it_had_while_empty() -> None:
     world = settled(1, guard=Guard(allow_empty=True))
     world.source.rows = []

@@ -113,7 +113,7 @@ def take_snapshot(
         if rows and baseline is not None and baseline.rows:  # a CSV without rows has only text columns
             check_key_types(definition, columns, baseline)
         wanted = partition_bits(rows, bits, definition.limits.rows_per_partition)
-        if wanted != bits:
+        if files and wanted != bits:
             files = restage(connection, scratch, wanted)
         check_keys(definition, connection, [file.path for file in files.values()])
         prefix = f"snapshots/{definition.sync}/{run}/{needs.attempt}"
