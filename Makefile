@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
+BENCH := .venv-bench/bin
 PROJECT ?= examples/shop
 PIP_AUDIT := pip-audit@2.10.1
 CFN_LINT := cfn-lint@1.51.0
@@ -11,7 +12,7 @@ export ROWCAST_PROJECT := $(abspath $(PROJECT))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long check lock format synth deploy clean
+.PHONY: help setup demo test test-long bench bench-full check lock format synth deploy clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,6 +42,20 @@ test: setup node_modules/ready ## Run all tests but the long sweeps
 test-long: setup node_modules/ready ## Run the long sweeps too
 	$(BIN)/pytest -n 2 --dist loadfile
 
+bench: .venv-bench/ready node_modules/ready ## Measure the small sizes against peers and limits: docs/benchmarks.md
+	$(BENCH)/python -m bench --report
+
+bench-full: .venv-bench/ready node_modules/ready ## Measure the large sizes too, going on where it was broken off
+	$(BENCH)/python -m bench --report
+	$(BENCH)/python -m bench --size full --resume --report
+
+# The peers need an environment of their own: they are larger than all the rest.
+.venv-bench/ready: requirements.txt bench/requirements.txt pyproject.toml .venv/ready
+	$(PYTHON) -m venv .venv-bench
+	$(BIN)/uv pip install --quiet --python $(BENCH)/python --require-hashes -r requirements.txt -r bench/requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BENCH)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
 check: setup node_modules/ready ## Format, lint, types, architecture, templates
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -51,6 +66,7 @@ check: setup node_modules/ready ## Format, lint, types, architecture, templates
 lock: setup ## Pin anew what the *.in files ask for
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
 	for layer in core engine postgres; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" --no-annotate -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" --no-annotate -c requirements.txt bench/requirements.in -o bench/requirements.txt
 
 audit: setup ## Ask PyPI for known weaknesses of everything that is locked
 	@for lock in requirements.txt layers/*/requirements.txt; do \
@@ -80,4 +96,4 @@ deploy: setup node_modules/ready ## Deploy PROJECT into the account of the curre
 	npx cdk deploy
 
 clean: ## Remove what these commands made
-	rm -rf .venv node_modules cdk.out .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench node_modules cdk.out .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis

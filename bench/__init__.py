@@ -1,0 +1,1 @@
+"""The measurements: `make bench`, `python -m bench TOPIC`. Cases lie in one module per topic."""
