@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -136,7 +136,7 @@ class FolderSnapshots:
     def work(self, key: str) -> list[Any]:
         return list(msgspec.json.decode((self.folder / key).read_bytes()))
 
-    def delete(self, keys: Sequence[str]) -> None:
+    def delete(self, keys: Iterable[str]) -> None:
         for key in keys:
             (self.folder / key).unlink(missing_ok=True)
 
