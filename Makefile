@@ -12,7 +12,7 @@ export ROWCAST_PROJECT := $(abspath $(PROJECT))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long bench bench-full check lock format synth deploy clean
+.PHONY: help setup demo test test-long bench bench-full check reference docs lock format synth deploy clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,13 +63,27 @@ check: setup node_modules/ready ## Format, lint, types, architecture, templates
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/infra -m "not emulator"
 
+reference: setup ## Write anew the pages and pictures of docs that are made from the code
+	$(BIN)/python -m workbench.docs.reference
+
+docs: .cache/docs/ready ## Build the documentation as a site in build/site; a broken link or anchor fails
+	@rm -rf build/docs build/site && mkdir -p build/docs && cp -R docs build/docs/pages && mv build/docs/pages/zensical.toml build/docs/
+	.cache/docs/bin/zensical build --strict --config-file build/docs/zensical.toml
+	@mv build/docs/site build/site
+
+.cache/docs/ready: .venv/ready docs/requirements.txt
+	$(BIN)/uv venv --quiet --clear .cache/docs
+	$(BIN)/uv pip install --quiet --python .cache/docs/bin/python --require-hashes -r docs/requirements.txt
+	@touch $@
+
 lock: setup ## Pin anew what the *.in files ask for
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" docs/requirements.in -o docs/requirements.txt
 	for layer in core engine postgres; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" --no-annotate -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" --no-annotate -c requirements.txt bench/requirements.in -o bench/requirements.txt
 
 audit: setup ## Ask PyPI for known weaknesses of everything that is locked
-	@for lock in requirements.txt layers/*/requirements.txt; do \
+	@for lock in requirements.txt docs/requirements.txt layers/*/requirements.txt; do \
 	  echo "$$lock"; $(BIN)/uv tool run --quiet $(PIP_AUDIT) --strict --disable-pip --require-hashes --requirement $$lock || exit 1; \
 	done
 

@@ -7,6 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from workbench.docs.intrinsics import flat, listed
+
+__all__ = ["Resource", "Template", "flat", "listed"]
 HASH = re.compile(r"[0-9a-f]{64}")
 Resource = dict[str, Any]
 
@@ -55,25 +58,3 @@ class Template:
         found = [name for name in self.of_type("AWS::IAM::Role") if part in name]
         assert len(found) == 1, f"{found} hold {part!r}"
         return found[0]
-
-
-def listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def flat(value: Any) -> str:
-    """An intrinsic as text: `<Logical>`, `<Logical.Arn>`, with CDK's hashes cut from logical ids."""
-    match value:
-        case {"Fn::Join": [separator, parts]}:
-            return str(separator).join(flat(part) for part in parts)
-        case {"Ref": name}:
-            return f"<{_short(name)}>"
-        case {"Fn::GetAtt": [name, attribute]}:
-            return f"<{_short(name)}.{attribute}>"
-        case {"Fn::Sub": text}:
-            return str(text).replace("${", "<").replace("}", ">")
-    return str(value)
-
-
-def _short(name: str) -> str:
-    return re.sub(r"[0-9A-F]{8}$", "", name).removeprefix("Rowcast")

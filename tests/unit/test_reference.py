@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 
+from rowcast import errors
 from workbench import cli
+from workbench.docs import reference
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -99,3 +103,50 @@ def test_a_command_that_does_not_exist_is_noticed() -> None:
     assert followed(lines[0])[0] is None
     assert followed(lines[1])[0] is cli.cli.commands["run"]
     assert followed(lines[2])[1] == ""
+
+
+@pytest.mark.parametrize("path", reference.files(), ids=named)
+def test_what_is_made_from_the_code_is_up_to_date(path: Path) -> None:
+    assert path.read_text(encoding="utf-8") == reference.files()[path], "run: make reference"
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    page = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
+    settings = {name for file in ("rowcast", "sync") for name in properties(json.loads(read(f"{file}.schema.json")))}
+    assert len(settings) > 60
+    assert sorted(name for name in settings if f"`{name}`" not in page) == []
+
+
+def read(name: str) -> str:
+    return (REFERENCE / name).read_text(encoding="utf-8")
+
+
+def properties(schema: Any) -> Iterator[str]:
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {})
+        for part in schema.values():
+            yield from properties(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from properties(part)
+
+
+def test_every_error_is_in_the_reference() -> None:
+    named = set(re.findall(r"(?m)^\| `([A-Z]\w+)` \|", read("errors.md")))
+    raised = {one.__name__ for one in vars(errors).values() if isinstance(one, type)}
+    assert named == raised
+
+
+def test_every_alarm_is_in_the_reference() -> None:
+    resources = json.loads(reference.TEMPLATE.read_text(encoding="utf-8"))["Resources"]
+    ids = [name for name, one in resources.items() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    told = re.findall(r"`(\w+)`", read("metrics.md").partition("## Alarms")[2].partition("\n## ")[0])
+    assert [name for name in ids if not any(f"Alarms{one}" in name for one in told)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_make_command_that_is_named_exists(page: Path) -> None:
+    targets = set(re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8")))
+    text = page.read_text(encoding="utf-8")
+    said = set(re.findall(r"(?m)(?:`|^ *\$ |^    )make ([a-z-]+)", text))
+    assert said <= targets
