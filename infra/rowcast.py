@@ -77,7 +77,7 @@ class Rowcast(Construct):
             event_bus=event_bus,
             log_retention=log_retention,
         )
-        self.alarms = Alarms(self, "Alarms")
+        self.alarms = Alarms(self, "Alarms", name=self.name)
         self.alarms.on_failed_runs(self.workflow.state_machine)
         self.alarms.on_undelivered_schedules(self.storage.undelivered_schedules)
         self.alarms.on_undelivered_alerts(self.storage.undelivered_alerts)
@@ -87,6 +87,8 @@ class Rowcast(Construct):
             name=self.name,
             bus=event_bus,
             channels=project.alerts,
+            alarmed=project.alarms,
+            alarms=self.alarms.prefix,
             key=self.alarms.key,
             undelivered=self.storage.undelivered_alerts,
         )
@@ -122,7 +124,7 @@ class Rowcast(Construct):
 
     def _observe(self, syncs: list[str]) -> None:
         self.alarms.on_functions(self.functions.all)
-        self.alarms.on_throttled_destinations(self.name, syncs)
+        self.alarms.on_throttled_destinations(syncs)
         Dashboards(
             self,
             "Dashboards",

@@ -107,6 +107,7 @@ def _project(root: Path, main: Document, documents: list[Document]) -> Project:
         sources=sources,
         syncs=syncs,
         alerts=alerts,
+        alarms=tuple(value.get("alarms", alerts)),
         functions=tuple(sorted(functions, key=lambda function: function.name)),
         folders={name: folder for name, folder in folders.items() if folder},
         networks={name: net for name, item in value["sources"].items() if (net := to.network(item))},

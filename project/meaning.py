@@ -57,6 +57,7 @@ def check_project(document: Document, names: Known) -> None:
                 document, ("sources", name, "statement_timeout"), 1.0, LONGEST_STATEMENT, "1 second to 14 minutes"
             )
     _check_common(document, names, ("defaults",))
+    _check_channels(document, names, ("alarms",))
 
 
 def check_sync(document: Document, names: Known) -> None:
@@ -81,6 +82,14 @@ def check_sync(document: Document, names: Known) -> None:
 def _check_common(document: Document, names: Known, at: Where) -> None:
     """What a sync and the defaults share."""
     alerts = (*at, "alerts") if document.get(dict, *at, "alerts") is None else (*at, "alerts", "channels")
+    _check_channels(document, names, alerts)
+    _check_mute(document, (*at, "alerts", "muted_until"))
+    _check_pool(document, names, (*at, "limits"))
+    _check_time(document, (*at, "retry", "backoff"), 0.001, LONGEST_BACKOFF, "1ms to 5 minutes")
+    _check_schedule(document, (*at, "schedule"))
+
+
+def _check_channels(document: Document, names: Known, alerts: Where) -> None:
     for index in range(len(document.get(list, *alerts) or ())):
         where = (*alerts, index)
         channel = document.get(str, *where)
@@ -91,10 +100,6 @@ def _check_common(document: Document, names: Known, at: Where) -> None:
                 expected=one_of(names.alerts),
                 suggestion=nearest(channel, names.alerts),
             )
-    _check_mute(document, (*at, "alerts", "muted_until"))
-    _check_pool(document, names, (*at, "limits"))
-    _check_time(document, (*at, "retry", "backoff"), 0.001, LONGEST_BACKOFF, "1ms to 5 minutes")
-    _check_schedule(document, (*at, "schedule"))
 
 
 def _check_mute(document: Document, where: Where) -> None:

@@ -94,7 +94,7 @@ class LocalFunction:
 @dataclass(frozen=True)
 class Project:
     """`folders`: the folders of the project that `files` sources read, by source. `secrets`: all those referred to.
-    `networks`: by source, for those inside a VPC.
+    `networks`: by source, for those inside a VPC. `alarms`: the channels that are told of alarms, too.
     """
 
     root: Path
@@ -106,3 +106,4 @@ class Project:
     folders: dict[str, Path]
     secrets: tuple[SecretRef, ...]
     networks: dict[str, Network] = field(default_factory=dict)
+    alarms: tuple[str, ...] = ()

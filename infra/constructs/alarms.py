@@ -27,11 +27,16 @@ FAILED = "A function failed; where that is safe, Step Functions has repeated it.
 
 
 class Alarms(Construct):
-    """CloudWatch cannot publish to a topic under AWS's own SNS key, hence the topic's key."""
+    """`name`: the deployment's. Every alarm speaks through the topic; those whose names begin with `prefix` tell the
+    channels too. A run that failed has its sync's own alert, which knows why, so channels are not told of it twice.
 
-    def __init__(self, scope: Construct, construct_id: str) -> None:
+    CloudWatch cannot publish to a topic under AWS's own SNS key, hence the topic's key.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, *, name: str) -> None:
         super().__init__(scope, construct_id)
         self.all: list[cloudwatch.IAlarm] = []
+        self._name, self.prefix = name, f"{name}/platform/"
         cloudwatch_here = iam.ServicePrincipal(
             "cloudwatch.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
         )
@@ -80,13 +85,13 @@ class Alarms(Construct):
         total = cloudwatch.MathExpression(expression="SUM(METRICS())", using_metrics=named, period=PERIOD)
         self._alarm(f"{construct_id}{number or ''}", total, threshold, text)
 
-    def on_throttled_destinations(self, name: str, syncs: Sequence[str]) -> None:
+    def on_throttled_destinations(self, syncs: Sequence[str]) -> None:
         for number, some in enumerate(_tens(sorted(syncs))):
             calls = {
                 f"m{i}": cloudwatch.Metric(
                     namespace="Rowcast",
                     metric_name="ThrottledCalls",
-                    dimensions_map={"service": name, "sync": sync},
+                    dimensions_map={"service": self._name, "sync": sync},
                     statistic="Sum",
                     period=PERIOD,
                 )
@@ -107,6 +112,7 @@ class Alarms(Construct):
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
+            alarm_name=f"{self._name}/runs/RunFailed" if construct_id == "RunFailed" else self.prefix + construct_id,
             metric=metric,
             alarm_description=description,
             threshold=threshold,

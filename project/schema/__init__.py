@@ -83,6 +83,7 @@ PROJECT = _root(
             "propertyNames": {"pattern": NAME, "errorMessage": NAMED},
             "additionalProperties": ALERT,
         },
+        "alarms": names("alert channels that are told of alarms, too; without it, all of them"),
         "pools": POOLS,
         "defaults": fields(
             "What holds for every sync that does not say otherwise.",

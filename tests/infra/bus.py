@@ -24,9 +24,13 @@ def matches(pattern: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
         if isinstance(wanted, dict):
             if not isinstance(value, dict) or not matches(wanted, value):
                 return False
-        elif not set(value if isinstance(value, list) else [value]) & set(wanted):
+        elif not any(_fits(one, each) for one in (value if isinstance(value, list) else [value]) for each in wanted):
             return False
     return True
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    return str(value).startswith(wanted["prefix"]) if isinstance(wanted, dict) else bool(value == wanted)
 
 
 def transform(transformer: Mapping[str, Any] | None, event: Event) -> str:
@@ -48,8 +52,8 @@ def _put(found: re.Match[str], values: Mapping[str, Any]) -> str:
 
 def _at(path: str, event: Event) -> Any:
     value: Any = event
-    for part in path.removeprefix("$.").split("."):
-        value = value[part]
+    for part in re.findall(r"[\w-]+", path.removeprefix("$.")):
+        value = value[int(part) if isinstance(value, list) else part]
     return value
 
 

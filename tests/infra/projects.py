@@ -66,6 +66,7 @@ def project() -> Project:
         sources={source.name: source for source in (SHOP, LAKE, WAREHOUSE)},
         syncs={one.name: one for one in syncs},
         alerts={one.name: one for one in CHANNELS},
+        alarms=tuple(one.name for one in CHANNELS),
         functions=(),
         folders={},
         secrets=(),

@@ -211,3 +211,53 @@ def test_a_channel_s_role_may_reach_that_channel_alone(template: Template, chann
     assert list(allowed) == [action]
     (resource,) = allowed[action]
     assert resource.endswith("event-bus/operations") or resource == f"<Channels{channel}Destination.Arn>"
+
+
+def alarm(state: str, before: str, name: str = "Rowcast/platform/TimeOutsNear") -> bus.Event:
+    """https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html"""
+    return {
+        "version": "0",
+        "id": "c4c1c1c9-6542-e61b-6ef0-8c4d36933a92",
+        "detail-type": "CloudWatch Alarm State Change",
+        "source": "aws.cloudwatch",
+        "account": "123456789012",
+        "time": "2026-11-20T17:04:40Z",
+        "region": "us-east-1",
+        "resources": [f"arn:aws:cloudwatch:us-east-1:123456789012:alarm:{name}"],
+        "detail": {
+            "alarmName": name,
+            "configuration": {"description": "A function used nearly all of its time.", "metrics": []},
+            "previousState": {"timestamp": "2026-11-20T17:00:40.985+0000", "value": before},
+            "state": {
+                "reason": "Threshold Crossed: 1 datapoint (0.95) was greater than the threshold (0.9).",
+                "timestamp": "2026-11-20T17:04:40.985+0000",
+                "value": state,
+            },
+        },
+    }
+
+
+def test_an_alarm_and_its_end_reach_every_channel_once(template: Template, receiver: Receiver) -> None:
+    for event in (alarm("ALARM", "OK"), alarm("OK", "ALARM")):
+        assert len(list(bus.targets(template, event))) == len(ALL)
+        assert sorted(status for status, _ in deliver(template, receiver, event)) == [200, 200, 202]
+    assert receiver.incidents == {}
+    told = {path: body for path, _, body in receiver.received}
+    assert told["/slack"]["text"].startswith("[recovered] Rowcast/platform/TimeOutsNear: A function used")
+    assert told["/hook"]["status"] == "recovered"
+    assert told["/pagerduty"]["event_action"] == "resolve"
+
+
+def test_no_channel_is_told_of_other_alarms_of_states_that_began_or_of_what_alerts_tell(template: Template) -> None:
+    quiet = [
+        alarm("OK", "INSUFFICIENT_DATA"),
+        alarm("ALARM", "OK", "Rowcast2/platform/TimeOutsNear"),
+        alarm("ALARM", "OK", "Rowcast/runs/RunFailed"),
+    ]
+    assert [list(bus.targets(template, event)) for event in quiet] == [[], [], []]
+
+
+def test_what_alarms_say_can_stand_inside_the_quotes_of_json(template: Template) -> None:
+    for one in template.of_type("AWS::CloudWatch::Alarm").values():
+        texts = (one["Properties"]["AlarmName"], one["Properties"]["AlarmDescription"])
+        assert not set('"\\\n') & set("".join(texts))

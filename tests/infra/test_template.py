@@ -224,6 +224,8 @@ def test_a_manual_sync_has_no_schedule(template: Template) -> None:
 
 
 def test_alarms_watch_runs_debts_and_schedules_and_speak_through_the_topic(template: Template) -> None:
+    names = [one["Properties"]["AlarmName"] for one in template.of_type("AWS::CloudWatch::Alarm").values()]
+    assert [name for name in names if not name.startswith("Rowcast/platform/")] == ["Rowcast/runs/RunFailed"]
     alarms = {flat_name(name): one["Properties"] for name, one in template.of_type("AWS::CloudWatch::Alarm").items()}
     debts = {f"OldDebts{name.replace('-', '')}" for name in project().syncs}
     assert set(alarms) == RUNS | FUNCTIONS | {"ScheduleNotDelivered", "AlertNotDelivered"} | debts

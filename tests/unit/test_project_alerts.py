@@ -125,3 +125,24 @@ def test_a_channel_s_secret_lies_where_cloudformation_can_read_it(tmp_path: Path
     with pytest.raises(project.ProjectInvalid) as told:
         project.load(tmp_path)
     assert "alerts.chat.webhook" in str(told.value)
+
+
+def alarmed(tmp_path: Path, **given: Any) -> tuple[str, ...]:
+    load(tmp_path, None)
+    (tmp_path / "rowcast.yaml").write_text(yaml.safe_dump(MAIN | given))
+    return project.load(tmp_path).alarms
+
+
+def test_alarms_go_to_all_channels_unless_some_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    assert set(alarmed(tmp_path)) == {"team", "boss"}
+    assert alarmed(tmp_path / "a", alarms=["team"]) == ("team",)
+    assert alarmed(tmp_path / "b", alarms=[]) == ()
+
+
+def test_an_alarm_s_channel_that_does_not_exist_is_a_mistake_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(project.ProjectInvalid) as invalid:
+        alarmed(tmp_path, alarms=["teem"])
+    (problem,) = invalid.value.problems
+    assert (problem.path, problem.suggestion) == ("alarms[0]", "team")
