@@ -53,7 +53,7 @@ def test_a_failing_run_is_told_once_and_its_recovery_once(folder: Folder, inbox:
         assert folder.run("alarming")["status"] == "failed"
     [failed] = inbox()
     assert failed.startswith('"alarming: a run failed"')
-    assert "rowcast runs alarming" in failed
+    assert "rowcast run-info " in failed
     assert "secret-value" not in failed
     [raised] = folder.lines("alerts", "list", "alarming")
     assert [(one["alert"], one["told"]) for one in raised["alerts"]] == [("failed", True)]

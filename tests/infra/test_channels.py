@@ -150,7 +150,7 @@ def test_slack_gets_one_text_for_each_change_of_status(template: Template, recei
     for event in events("chat"):
         assert deliver(template, receiver, event) == [(200, "ok")]
     first, second = (body["text"] for _, _, body in receiver.received)
-    for part in ("[error] orders: a run failed", REASON, "Since 2023-11-14T22:13:20Z", "rowcast runs orders"):
+    for part in ("[error] orders: a run failed", REASON, "Since 2023-11-14T22:13:20Z", "rowcast run-info run-000001"):
         assert part in first
     assert "orders: recovered" in second
 
@@ -168,7 +168,7 @@ def test_mail_and_telephone_get_lines_for_people(template: Template) -> None:
     raised, _ = events("mail", "phone")
     mail, phone = (body for _, body in bus.targets(template, raised))
     assert mail.splitlines()[0] == '"orders: a run failed"'
-    assert "Look deeper: rowcast runs orders" in mail
+    assert "Look deeper: rowcast run-info run-000001" in mail
     assert phone == f'"[error] orders: a run failed. {REASON}"'
 
 

@@ -16,7 +16,13 @@ from rowcast.models import short_hash
 Kind = Literal["failed", "held", "rejected", "slow", "late", "rows", "rows_changed", "unchanged", "debts"]
 MOST_CHARACTERS = 500
 _COUNTS = ("rows", "added", "changed", "removed", "accepted", "rejected", "in_doubt", "owed_after")
-_COMMANDS = {"rejected": "rejects {sync}", "debts": "rejects {sync}", "test": "alerts list"}
+_COMMANDS = {
+    "failed": "run-info {run}",
+    "held": "run-info {run}",
+    "rejected": "rejects {sync}",
+    "debts": "rejects {sync}",
+    "test": "alerts list",
+}
 _RECOVERED: dict[str, str] = {
     "failed": "a run completed again",
     "held": "a run completed again",
@@ -150,12 +156,17 @@ def _of_rows(rules: Alerts, before: Book, summary: dict[str, Any]) -> dict[str, 
     outside = (rules.min_rows is not None and rows < rules.min_rows) or (
         rules.max_rows is not None and rows > rules.max_rows
     )
-    least, most = rules.min_rows or 0, "any number" if rules.max_rows is None else rules.max_rows
     jumped = rules.rows_change is not None and last is not None and abs(rows - last) > rules.rows_change * last
     return {
-        "rows": (outside, f"the model has {rows} rows, expected are {least} to {most}"),
+        "rows": (outside, f"the model has {rows} rows, expected are {_range(rules)}"),
         "rows_changed": (jumped, f"the model has {rows} rows, and had {last} in the run before"),
     }
+
+
+def _range(rules: Alerts) -> str:
+    if rules.min_rows is None or rules.max_rows is None:
+        return f"at most {rules.max_rows}" if rules.min_rows is None else f"at least {rules.min_rows}"
+    return f"{rules.min_rows} to {rules.max_rows}"
 
 
 def _of_time(rules: Alerts, book: Book, now: float) -> dict[str, _Finding]:
@@ -204,10 +215,11 @@ def _alert(kind: str, status: Status, rules: Alerts, book: Book, deployment: str
     word: Literal["raised", "recovered"] = "raised" if status.raised else "recovered"
     key = f"rowcast/{deployment}/{book.sync}/{kind}"
     title = f"{book.sync}: {_title(kind)}" if status.raised else f"{book.sync}: recovered ({_title(kind)})"
-    command = "rowcast " + _COMMANDS.get(kind, "runs {sync}").format(sync=book.sync)
+    command = "rowcast " + _COMMANDS.get(kind, "runs {sync}").format(sync=book.sync, run=book.run)
     counted = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in book.counts.items())
     summary = f"Last run {book.run or 'none'}: {counted or 'nothing was counted'}."
-    lines = (f"[{rules.severity}] {title}", _sentence(status.what), f"Since {_iso(status.since)}.", summary, command)
+    headline = f"[{rules.severity}] {title}" if status.raised else title
+    lines = (headline, _sentence(status.what), f"Since {_iso(status.since)}.", summary, command)
     return Alert(
         id=short_hash(key, word, repr(status.since)),
         key=key,
