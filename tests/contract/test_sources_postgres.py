@@ -87,10 +87,13 @@ EXACT = [
     ("'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid", "uuid", '"a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"'),
     ("'2026-01-31'::date", "date", '"2026-01-31"'),
     ("'12026-01-31'::date", "date", '"12026-01-31"'),
+    ("'5874897-12-31'::date", "date", '"5874897-12-31"'),
     ("'infinity'::date", "date", '"infinity"'),
     ("'-infinity'::date", "date", '"-infinity"'),
     ("'2026-01-31 10:00:00.5'::timestamp", "timestamp", '"2026-01-31T10:00:00.500000"'),
     ("'infinity'::timestamp", "timestamp", '"infinity"'),
+    ("'294246-12-31 23:59:59.999999'::timestamp", "timestamp", '"294246-12-31T23:59:59.999999"'),
+    ("'4714-11-24 00:00:00 BC'::timestamp", "timestamp", '"-4713-11-24T00:00:00"'),
     ("'2026-01-31 10:00:00+02'::timestamptz", "timestamptz", '"2026-01-31T08:00:00Z"'),
     ("'12026-01-31 10:00:00+00'::timestamptz", "timestamptz", '"12026-01-31T10:00:00Z"'),
     ("'-infinity'::timestamptz", "timestamptz", '"-infinity"'),
@@ -171,8 +174,10 @@ def test_a_type_without_an_exact_form_is_refused_with_the_cast_to_write(
 
 
 def test_an_instant_beyond_the_engine_is_refused(answer: Callable[[str], Answer]) -> None:
-    with pytest.raises(SourceFailed, match='Column "late" holds a timestamp after the year 294246'):
-        answer("SELECT '294250-01-01'::timestamp AS late")
+    for late in ("294247-01-01", "294247-01-10 04:00:54.775807", "294250-01-01", "294276-12-31 23:59:59.999999"):
+        for kind in ("timestamp", "timestamptz"):
+            with pytest.raises(SourceFailed, match=f'Column "late" holds a {kind} after the year 294246'):
+                answer(f"SELECT '{late}+00'::{kind} AS late")
 
 
 def test_types_are_found_without_running_the_query(answer: Callable[[str], Answer]) -> None:

@@ -44,7 +44,12 @@ _CAST_TO_WRITE = {
     "record": "to_jsonb({})",
     "bytea[]": "{}::text[]",
 }
-_LATEST = "294247-01-01"  # TIMESTAMP of DuckDB ends some days later, that of PostgreSQL 29 years later
+_LATEST = (
+    9223371244800000000  # the year 294247: TIMESTAMP of DuckDB ends in its first days, PostgreSQL's 29 years later
+)
+_WRAPPED_DAYS = 2**31 - 1 + 10957 - 2**32
+_WRAPPED_MICROSECONDS = 2**63 - 1 + 946684800 * 10**6 - 2**64
+"""What the server's infinity becomes on its way from 2000 to 1970; its -infinity is the next number."""
 
 
 class ResultType(msgspec.Struct, frozen=True):
@@ -177,22 +182,22 @@ def _column(column: str, name: str, kind: ResultType) -> tuple[list[str], str, C
 
 
 def _with_infinity(column: str, name: str, type_name: str) -> tuple[list[str], str, ColumnType]:
-    """The driver would turn infinity, and years that DuckDB does not know, into other dates: they travel as text."""
+    """The driver counts from 1970 what the server counts from 2000, and where that leaves the number's range it wraps
+    around: the infinities, and years that the engine does not know, arrive as instants before any that the server has.
+    """
     logical = _WITH_INFINITY[type_name]
-    fits = f"isfinite({column})" + ("" if logical == "date" else f" AND {column} < '{_LATEST}'")
-    rest = f"{column}_rest"
-    asked = [
-        f"CASE WHEN {fits} THEN {column} END AS {column}",
-        f"CASE WHEN NOT ({fits}) THEN {column}::text END AS {rest}",
-    ]
     target = logical.upper()
-    message = literal(f'Column "{name}" holds a {type_name} after the year 294246, which has no exact form here.')
-    made = (
-        f"CASE WHEN {rest} IS NULL THEN {column}"
-        f" WHEN {rest} IN ('infinity', '-infinity') THEN TRY_CAST({rest} AS {target})"
-        f" ELSE error({message})::{target} END"
+    number = f"({column} - DATE '1970-01-01')" if logical == "date" else f"epoch_us({column})"
+    infinity = _WRAPPED_DAYS if logical == "date" else _WRAPPED_MICROSECONDS
+    infinities = (
+        f"CASE WHEN {number} = {infinity} THEN 'infinity'::{target}"
+        f" WHEN {number} = {infinity + 1} THEN '-infinity'::{target}"
     )
-    return asked, made, logical
+    if logical == "date":
+        return [column], f"{infinities} ELSE {column} END", logical
+    message = literal(f'Column "{name}" holds a {type_name} after the year 294246, which has no exact form here.')
+    beyond = f"{number} < {infinity} OR {number} >= {_LATEST} OR isinf({column})"
+    return [column], f"{infinities} WHEN {beyond} THEN error({message})::{target} ELSE {column} END", logical
 
 
 def _refusal(name: str, kind: ResultType) -> str:
