@@ -12,7 +12,7 @@ export ROWCAST_PROJECT := $(abspath $(PROJECT))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long bench bench-full check reference docs lock format synth deploy clean
+.PHONY: help setup demo test test-long bench bench-full check reference docs docs-check lock format synth deploy clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -70,6 +70,14 @@ docs: .cache/docs/ready ## Build the documentation as a site in build/site; a br
 	@rm -rf build/docs build/site && mkdir -p build/docs && cp -R docs build/docs/pages && mv build/docs/pages/zensical.toml build/docs/
 	.cache/docs/bin/zensical build --strict --config-file build/docs/zensical.toml
 	@mv build/docs/site build/site
+
+docs-check: docs .cache/browser/ready ## Look at every page of the site in a real browser; screenshots in build/docs-check
+	@node .cache/browser/check.mjs build/site build/docs-check
+
+.cache/browser/ready: $(wildcard workbench/docs/browser/*)
+	@mkdir -p .cache/browser && cp workbench/docs/browser/* .cache/browser/
+	npm ci --prefix .cache/browser --no-audit --no-fund --loglevel=error
+	@touch $@
 
 .cache/docs/ready: .venv/ready docs/requirements.txt
 	$(BIN)/uv venv --quiet --clear .cache/docs

@@ -87,9 +87,9 @@ def _table(statements: Any) -> str:
         for resource in listed(one["Resource"]):
             actions = set(listed(one["Action"])) - OF_EVERY_FUNCTION
             rights.setdefault((flat(resource), _conditions(one)), set()).update(actions)
-    lines = ["| on | may | if |", "|---|---|---|"]
+    lines = ["| may | on | if |", "|---|---|---|"]
     for (resource, condition), actions in sorted(rights.items()):
-        lines.append(f"| `{resource}` | {', '.join(f'`{one}`' for one in sorted(actions))} | {condition} |")
+        lines.append(f"| {', '.join(f'`{one}`' for one in sorted(actions))} | `{resource}` | {condition} |")
     return "\n".join(lines) + "\n"
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from project import schema
-from workbench.docs import commands, event_fields, permissions
+from workbench.docs import commands, event_fields, machine, permissions
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -20,6 +20,7 @@ def files() -> dict[Path, str]:
     made[DOCS / "reference" / "commands.md"] = commands.page()
     made[DOCS / "reference" / "permissions.md"] = permissions.page(json.loads(TEMPLATE.read_text(encoding="utf-8")))
     made[DOCS / "reference" / "event-fields.md"] = event_fields.page(DOCS / "reference" / "events")
+    made[DOCS / "assets" / "state-machine.svg"] = machine.svg(json.loads(MACHINE.read_text(encoding="utf-8")))
     made[DOCS / "decisions" / "README.md"] = decisions(DOCS / "decisions")
     return made
 
