@@ -241,10 +241,14 @@ class World:
 
     def steer(self, mode: Mode, *, on: Callable[[str], None] = lambda state: None, **asked: Any) -> dict[str, Any]:
         """One execution that a person asked for."""
+        return self.run(on=on, **self.ask(mode, **asked))
+
+    def ask(self, mode: Mode, **asked: Any) -> dict[str, Any]:
+        """Writes a person's request down; answers what the execution's input says of it."""
         request = Request(sync=self.sync, mode=mode, by="arn:aws:iam::1:user/ann", at=self.clock.now(), **asked)
-        key = f"requests/{self.sync}/{self.starts}.json"
+        key = f"requests/{self.sync}/{self.starts}-{mode}.json"
         self.objects.put(key, to_json(request))
-        return self.run(on=on, mode=mode, request=key)
+        return {"mode": mode, "request": key}
 
     def _machine(
         self, scheduled_at: str, execution: str, on: Callable[[str], None], steer: dict[str, Any]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from rowcast.definition import Guard, Retry
+from rowcast.models import Selection
 from rowcast.ports import MessageToSend, Verdict
 from tests.model.evidence import keep
 from tests.model.model_world import ModelWorld
 from tests.model.turns import Execution, take_turns
 from tests.world import sync_definition
 
+STEERING = ("retry", "retry of one key", "discard", "resync", "rebaseline", "plan")
 ANY = Guard(max_removed=1, max_changed=1, max_rejected=1, allow_empty=True)
 
 
@@ -67,6 +70,36 @@ def interleave_starts(every: int) -> int:
     return count
 
 
+def asked(world: ModelWorld, what: str) -> dict[str, Any]:
+    """What the execution's input says when a person asks for it beside a run."""
+    if what == "retry of one key":
+        return world.ask("retry", only=Selection(key_hashes=(world.owed()[2].key_hash,)))
+    mode: Any = what
+    return world.ask(mode, because="It is time.")
+
+
+def interleave_with(what: str, every: int) -> int:
+    """A scheduled run and what a person asked for, the one first and then the other, let go on in turns as above."""
+    count = 0
+    for person_first in (False, True):
+        for first in range(0, 1_000, every):
+            for second in range(0, 1_000, every):
+                world = history()
+                steer = asked(world, what)
+                pair = [
+                    Execution(world, world.next_time(), **(steer if mine == person_first else {}))
+                    for mine in (True, False)
+                ]
+                take_turns(world, pair, lambda alive, moves, f=first, s=second, p=pair: _switch(alive, p, f, s))
+                judge(world, pair)
+                count += 1
+                if pair[1].moves < second:
+                    break
+            if pair[0].moves < first:
+                break
+    return count
+
+
 def interleave_outliving(every: int) -> int:
     """The first is aborted at a call; its worker goes on when the second has come to some call, and to its end."""
     count = 0
@@ -86,6 +119,12 @@ def test_two_starts_at_once_are_one_writer_however_they_interleave() -> None:
     keep("interleavings-starts", interleavings=interleave_starts(every=3), violations=0)
 
 
+@pytest.mark.parametrize("what", STEERING)
+def test_what_a_person_asks_for_beside_a_run_is_one_writer_too(what: str) -> None:
+    name = what.replace(" ", "-")
+    keep(f"interleavings-{name}", interleavings=interleave_with(what, every=7), violations=0)
+
+
 def test_a_worker_that_outlives_its_execution_harms_no_later_run_wherever_they_interleave() -> None:
     keep("interleavings-outliving", interleavings=interleave_outliving(every=9), violations=0)
 
@@ -96,12 +135,21 @@ def test_two_executions_break_nothing_at_any_pair_of_calls() -> None:
     keep("interleavings-outliving-long", interleavings=interleave_outliving(every=1), violations=0)
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("what", STEERING)
+def test_what_a_person_asks_for_breaks_nothing_at_any_pair_of_calls(what: str) -> None:
+    name = what.replace(" ", "-")
+    keep(f"interleavings-{name}-long", interleavings=interleave_with(what, every=1), violations=0)
+
+
 def random_turns(seeds: range, suite: str) -> None:
     moves = 0
     for seed in seeds:
         chance = random.Random(seed)
         world = history()
-        trio = [Execution(world, world.next_time()) for _ in range(chance.choice([2, 3]))]
+        trio = [Execution(world, world.next_time()) for _ in range(chance.choice([1, 2]))]
+        what = chance.choice([None, *STEERING])
+        trio.append(Execution(world, world.next_time(), **(asked(world, what) if what else {})))
 
         try:
             moves += take_turns(world, trio, _at_random(world, chance))

@@ -53,12 +53,13 @@ class Worker:
 
 
 class Execution(Worker):
-    """One execution of the state machine. Aborted, it enters no further state, while the invocation that it had made
+    """One execution of the state machine; `steer` is what more its input holds. Aborted, it enters no further state, while the invocation that it had made
     goes on until its time is over."""
 
-    def __init__(self, world: ModelWorld, scheduled_at: str) -> None:
+    def __init__(self, world: ModelWorld, scheduled_at: str, **steer: Any) -> None:
         self._world = world
         self._scheduled_at = scheduled_at
+        self._steer = steer
         self.aborted = False
         self.deadline = 0.0
         super().__init__(self._execute)
@@ -75,7 +76,7 @@ class Execution(Worker):
 
     def _execute(self) -> Any:
         try:
-            return self._world.run(self._scheduled_at, on=self._enter)
+            return self._world.run(self._scheduled_at, on=self._enter, **self._steer)
         except Died:
             return {"status": "gone"}
 
