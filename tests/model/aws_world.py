@@ -26,13 +26,14 @@ from rowcast import definition as definitions
 from rowcast import fan_out, wiring
 from rowcast.definition import Definition, LambdaDestination, Message
 from rowcast.errors import RowcastError
-from rowcast.models import Deployment, Row, from_json
+from rowcast.models import Debt, Deployment, Mode, Request, Row, from_json, to_json
 from rowcast.stores.clock import SystemClock
 from tests.aws_limits import enforce
 from tests.fakes import FakeClock
 from tests.model.inline import Inline
-from tests.model.oracle import Arrival, Oracle
-from tests.world import TableSource, sync_definition
+from tests.model.noting import NotingSource
+from tests.model.oracle import Arrival, Oracle, carry
+from tests.world import sync_definition
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -72,11 +73,11 @@ class AwsWorld:
 
     def __init__(self, definition: Definition | None = None) -> None:
         self.clock = FakeClock()
-        self.source = TableSource()
+        self.source = NotingSource(on_query=self._read)
         self.answer: Answer = taken
         self.hook: Callable[[str, str], None] = lambda side, name: None
         self.on_invoke: Callable[[str, dict[str, Any]], None] = lambda handler, event: None
-        self.handler = ""
+        self.handler = self.reading = ""
         self.dead = False
         self.gone_with_worker = False
         self.invocations = 0
@@ -246,14 +247,27 @@ class AwsWorld:
 
     # --- the state machine ---
 
-    def run(self, scheduled_at: str | None = None) -> dict[str, Any]:
-        """One execution, to its end or its disappearance; the oracle looks at what it left."""
+    def ask(self, mode: Mode, **asked: Any) -> dict[str, Any]:
+        """Writes a person's request down; answers what the execution's input says of it."""
+        request = Request(sync=self.definition.sync, mode=mode, by="ann", at=self.clock.now(), **asked)
+        key = f"requests/{self.definition.sync}/{self.starts}-{mode}.json"
+        self.client("s3").put_object(Bucket=BUCKET, Key=key, Body=to_json(request))
+        return {"mode": mode, "request": key}
+
+    def owed(self) -> dict[Any, Debt]:
+        """Debts by the first key value."""
+        debts = Services(self).debts.debts(self.definition.sync, "0" * 32, "f" * 32)
+        return {debt.key[0]: debt for debt in debts}
+
+    def run(self, scheduled_at: str | None = None, **steer: Any) -> dict[str, Any]:
+        """One execution, to its end or its disappearance; the oracle looks at what it left. `steer`: what more its
+        input holds."""
         scheduled_at = scheduled_at or self.next_time()
         arn = f"arn:aws:states:{REGION}:{ACCOUNT}:execution:sync:{self.starts}"
         self.running.add(arn)
         try:
             try:
-                summary = self._machine(scheduled_at, arn)
+                summary = self._machine(scheduled_at, arn, steer)
             except Caught as error:
                 summary = self._fail(scheduled_at, arn, error)
         except Gone:
@@ -283,28 +297,32 @@ class AwsWorld:
         sync = self.definition.sync
         debts = list(services.debts.debts(sync, "0" * 32, "f" * 32))
         runs = services.states.runs(sync, 1000)
+        carry(runs, self.snapshots)
         self.oracle.look(services.states.head(sync), runs, debts, self.arrivals, self.snapshots, self.definition)
+
+    def _read(self) -> None:
+        self.snapshots.setdefault(self.reading, [dict(row) for row in self.source.rows])
 
     def next_time(self) -> str:
         self.starts += 1
         self.clock.time += 3600
         return datetime.fromtimestamp(self.clock.time, UTC).isoformat()
 
-    def _machine(self, scheduled_at: str, arn: str) -> dict[str, Any]:
+    def _machine(self, scheduled_at: str, arn: str, steer: dict[str, Any]) -> dict[str, Any]:
         sync = self.definition.sync
         while True:
-            opened = self._state("open", {"sync": sync, "scheduled_at": scheduled_at, "execution": arn})
-            if opened["next"] in ("busy", "duplicate"):
+            opened = self._state("open", {"sync": sync, "scheduled_at": scheduled_at, "execution": arn, "input": steer})
+            if opened["next"] in ("busy", "duplicate", "ended"):
                 return dict(opened["summary"])
             event = {"sync": sync, "run": opened["run"], "token": opened["token"]}
             step, work = opened["next"], opened["work_key"]
             if step == "snapshot":
-                self.snapshots[opened["run"]] = [dict(row) for row in self.source.rows]
+                self.reading = opened["run"]
                 taken = self._state("snapshot", event)
                 for partition in self._work(taken["work_key"]) if taken["partitions"] else []:
                     self._state("diff", {**event, "partition": partition})
                 sealed = self._state("seal", event)
-                if sealed["next"] == "held":
+                if sealed["next"] in ("held", "planned"):
                     return dict(sealed["summary"])
                 step, work = sealed["next"], sealed["work_key"]
             for chunk in self._work(work) if step == "fan_out" else []:
@@ -314,6 +332,7 @@ class AwsWorld:
                 committed = self._state("commit", event)
             if not committed["again"]:
                 return dict(committed["summary"])
+            self.look()
 
     def _send_chunk(self, function: str, event: dict[str, Any]) -> None:
         try:

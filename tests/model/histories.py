@@ -9,6 +9,7 @@ from typing import Any
 
 from rowcast.definition import Definition, Guard, LambdaDestination, Limits, Retry, Trigger, Triggers
 from rowcast.errors import SourceFailed
+from rowcast.models import Selection
 from tests.model.aws_world import MESSAGE, AwsWorld, Died, taken
 from tests.world import sync_definition
 
@@ -17,11 +18,13 @@ ANY = Guard(max_removed=1, max_changed=1, max_rejected=1, allow_empty=True)
 
 @dataclass(frozen=True)
 class History:
-    """`before` brings the world to the start of the run that is broken off; `between` comes after the death."""
+    """`before` brings the world to the start of the run that is broken off; `steer` says what a person asks of it;
+    `between` comes after the death."""
 
     definition: Definition
     before: Callable[[AwsWorld], None]
     between: Callable[[AwsWorld], None]
+    steer: Callable[[AwsWorld], dict[str, Any]] = lambda world: {}
 
 
 def _sync(**changes: Any) -> Definition:
@@ -193,6 +196,33 @@ def redeployed() -> History:
     return History(_sync(), before, between)
 
 
+def _indebted(world: AwsWorld) -> None:
+    """Two rows are owed, one of them in doubt, and the source has moved on."""
+    _rows(world, 1, 2, 3, 4)
+    world.answer = flaky
+    world.run()
+    _newest(world)
+
+
+def retrying() -> History:
+    """A person asks for one row that is owed."""
+    return History(_sync(), _indebted, _back, lambda world: world.ask("retry", only=_only(world, 2)))
+
+
+def discarding() -> History:
+    """A person gives up one row that is owed."""
+    return History(_sync(), _indebted, _back, lambda world: world.ask("discard", only=_only(world, 2), because="no"))
+
+
+def resending() -> History:
+    """A person asks for everything again."""
+    return History(_sync(), _indebted, _back, lambda world: world.ask("resync", because="lost"))
+
+
+def _only(world: AwsWorld, key: int) -> Selection:
+    return Selection(key_hashes=(world.owed()[key].key_hash,))
+
+
 def random_history(seed: int) -> History:
     """Rows, changes, answers and settings as the seed says."""
     chance = random.Random(seed)
@@ -237,7 +267,21 @@ def random_history(seed: int) -> History:
 
 HISTORIES: dict[str, Callable[[], History]] = {
     history.__name__: history
-    for history in (begin, go_on, quiet, function, resumed, failing, grown, evicting, refused, redeployed)
+    for history in (
+        begin,
+        go_on,
+        quiet,
+        function,
+        resumed,
+        failing,
+        grown,
+        evicting,
+        refused,
+        redeployed,
+        retrying,
+        discarding,
+        resending,
+    )
 }
 
 

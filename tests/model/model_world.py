@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import duckdb
 
 from rowcast.definition import Definition
 from rowcast.fan_out import FanningOut, fan_out_run
-from rowcast.models import Mode, Run, to_json
-from rowcast.ports import CallResult, MessageToSend, SourceResult
+from rowcast.models import Mode, to_json
+from rowcast.ports import CallResult, MessageToSend
 from tests import fakes
-from tests.model.oracle import Arrival, Oracle
-from tests.world import TableSource, World
+from tests.model.noting import NotingSource
+from tests.model.oracle import Arrival, Oracle, carry
+from tests.world import World
 
 PORTS = ("states", "snapshots", "definitions", "changes", "debts", "queue", "calls", "target", "executions")
 
@@ -74,19 +71,6 @@ class LoggingTarget(fakes.FakeDestination):
             )
         self.calls.clear()
         return result
-
-
-@dataclass
-class NotingSource(TableSource):
-    """Tells when it is read: that moment's rows are the run's snapshot."""
-
-    on_query: Callable[[], None] = lambda: None
-
-    @contextmanager
-    def query(self, query: str, connection: duckdb.DuckDBPyConnection) -> Iterator[SourceResult]:
-        self.on_query()
-        with super().query(query, connection) as result:
-            yield result
 
 
 class ModelWorld(World):
@@ -163,19 +147,11 @@ class ModelWorld(World):
         around, self.around = self.around, lambda side, name: None
         head = self.bare["states"].head(self.sync)
         runs = self.bare["states"].runs(self.sync, 1000)
-        self._carry(runs)
+        carry(runs, self.taken)
         record = self.bare["states"].run(self.sync, run) if run else None
         definition = self.bare["definitions"].pinned(self.sync, record.definition) if record else self.definition
         self.oracle.look(head, runs, list(self.owed().values()), self.bare["target"].log, self.taken, definition)
         self.around = around
-
-    def _carry(self, runs: Sequence[Run]) -> None:
-        """A run that reads nothing goes by the snapshot of an earlier one."""
-        by_generation = {run.generation: run.run for run in runs if run.phase == "committed"}
-        for run in sorted(runs, key=lambda run: run.generation):
-            before = run.decides if run.mode == "approve" else by_generation.get(run.generation - 1)
-            if run.phase == "committed" and run.run not in self.taken and before in self.taken:
-                self.taken[run.run] = self.taken[before]
 
     def settle(self) -> None:
         """The target takes everything; one run must bring it to what the source holds, and the next must be quiet."""

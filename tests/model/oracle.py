@@ -202,6 +202,15 @@ class Oracle:
             _check(times <= most, "I5", f"change {change} took effect {times} times after {faults} faults")
 
 
+def carry(runs: Sequence[Run], snapshots: dict[str, list[Row]]) -> None:
+    """A run that reads nothing goes by the snapshot of an earlier one: completes `snapshots` by that."""
+    by_generation = {run.generation: run.run for run in runs if run.phase == "committed"}
+    for run in sorted(runs, key=lambda run: run.generation):
+        before = run.decides if run.mode == "approve" else by_generation.get(run.generation - 1, "")
+        if run.phase == "committed" and run.run not in snapshots and before in snapshots:
+            snapshots[run.run] = snapshots[before]
+
+
 def same(a: State, b: State) -> bool:
     """Equal in the columns that both have."""
     if a is None or b is None:

@@ -51,9 +51,10 @@ class Sweep:
 
     def swept(self) -> None:
         """The history's run, with a death at each of its calls, each in a child."""
+        steer = self._history.steer(self._world)
         self._world.hook = self._hook
         self._armed = True
-        summary = self._world.run()
+        summary = self._world.run(**steer)
         if not self.is_child:
             reason = str(summary.get("reason", ""))
             assert "Unexpected" not in reason, f"the sweep itself disturbed the run: {reason}"
@@ -189,9 +190,10 @@ def _warm(history: History) -> None:
                     world.dead = True
                     raise Died
 
+            steer = history.steer(world)
             world.hook = hook
             world.gone_with_worker = True
-            world.run()
+            world.run(**steer)
             world.hook = lambda side, name: None
             history.between(world)
             world.answer = taken

@@ -53,8 +53,8 @@ class Worker:
 
 
 class Execution(Worker):
-    """One execution of the state machine; `steer` is what more its input holds. Aborted, it enters no further state, while the invocation that it had made
-    goes on until its time is over."""
+    """An execution of the state machine; `steer`: what more its input holds. Aborted, it enters no further state while
+    the invocation that it had made goes on until its time is over."""
 
     def __init__(self, world: ModelWorld, scheduled_at: str, **steer: Any) -> None:
         self._world = world
