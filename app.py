@@ -3,7 +3,8 @@
 Context: `project` (the folder; else ROWCAST_PROJECT, else the current one), `stack` (the stack's name),
 `rowcast:platform` ("lambda", or "host" for an emulator on this machine), `rowcast:event_bus` (for announcements),
 `rowcast:permissions_boundary` (the ARN of a policy that bounds every role), `rowcast:encryption_key` (the ARN of a key
-for the bucket and the tables).
+for the bucket and the tables), `rowcast:events_per_second` and `rowcast:concurrent_executions` (the region's
+quotas, where they are not the defaults of `infra/quotas.yaml`).
 It is the same app with and without the CDK's command line, whose part CDK_CONTEXT_JSON and CDK_OUTDIR can take.
 """
 
@@ -22,6 +23,7 @@ from aws_cdk import App, Validations  # noqa: E402 - jsii reads the environment 
 from cdk_nag import AwsSolutionsChecks, ServerlessChecks  # noqa: E402
 
 import project  # noqa: E402
+from infra.quotas import Quotas  # noqa: E402
 from infra.stack import RowcastStack  # noqa: E402
 
 
@@ -42,6 +44,11 @@ def main() -> None:
         event_bus=context("rowcast:event_bus") or "default",
         permissions_boundary=context("rowcast:permissions_boundary"),
         encryption_key=context("rowcast:encryption_key"),
+        quotas=Quotas.read(
+            os.environ.get("CDK_DEFAULT_REGION"),
+            executions=context("rowcast:concurrent_executions"),
+            events=context("rowcast:events_per_second"),
+        ),
     )
     Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app))
     app.synth()

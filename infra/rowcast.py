@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Annotations, Duration, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
@@ -20,6 +20,7 @@ from infra.constructs.storage import Storage
 from infra.constructs.sync import SyncResources
 from infra.constructs.watch import Watch
 from infra.constructs.workflow import Workflow
+from infra.quotas import Quotas, warnings
 from project.model import Project
 
 
@@ -30,7 +31,8 @@ class Rowcast(Construct):
     `event_bus`: of this account and region, where runs are announced. `calls_kept`: how long call records stay,
     and messages that were sent as pointers because no call could carry them. `permissions_boundary`: the ARN of a
     managed policy that bounds every role. `encryption_key`: the ARN of a key of this account and region that encrypts
-    the bucket and the tables, and whose policy lets this account's IAM policies decide.
+    the bucket and the tables, and whose policy lets this account's IAM policies decide. `quotas`: those of the region,
+    by which the syncs' limits are judged; by default AWS's defaults.
     """
 
     def __init__(
@@ -47,8 +49,11 @@ class Rowcast(Construct):
         debts_may_wait: Duration | None = None,
         permissions_boundary: str | None = None,
         encryption_key: str | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         super().__init__(scope, construct_id)
+        for warning in warnings(project, quotas or Quotas.read(_region(self))):
+            Annotations.of(self).add_warning_v2(*warning)
         if permissions_boundary:
             boundary = iam.ManagedPolicy.from_managed_policy_arn(self, "Boundary", permissions_boundary)
             iam.PermissionsBoundary.of(self).apply(boundary)
@@ -135,3 +140,8 @@ class Rowcast(Construct):
             alarms=self.alarms,
         )
         Queries(self, "Queries", name=self.name, groups=[one.log_group for one in self.functions.all])
+
+
+def _region(scope: Construct) -> str | None:
+    region = Stack.of(scope).region
+    return None if Token.is_unresolved(region) else region

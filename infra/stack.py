@@ -6,6 +6,7 @@ from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from infra.constructs.layers import Platform
+from infra.quotas import Quotas
 from infra.rowcast import Rowcast
 from project.model import Project
 
@@ -21,6 +22,7 @@ class RowcastStack(Stack):
         event_bus: str = "default",
         permissions_boundary: str | None = None,
         encryption_key: str | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         super().__init__(scope, construct_id, description="Rowcast: from SQL queries to EventBridge and Lambda")
         self.rowcast = Rowcast(
@@ -31,6 +33,7 @@ class RowcastStack(Stack):
             event_bus=event_bus,
             permissions_boundary=permissions_boundary,
             encryption_key=encryption_key,
+            quotas=quotas,
         )
         storage = self.rowcast.storage
         outputs = {

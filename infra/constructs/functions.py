@@ -171,7 +171,8 @@ class Functions(Construct):
 
     @property
     def snapshots(self) -> list[Handler]:
-        return list(self._snapshots.values())
+        """By source, so that a change of the syncs' order changes nothing that lists functions."""
+        return [handler for _, handler in sorted(self._snapshots.items())]
 
     def _handler(
         self,
