@@ -5,7 +5,6 @@ BIN := .venv/bin
 BENCH := .venv-bench/bin
 PROJECT ?= examples/shop
 PIP_AUDIT := pip-audit@2.10.1
-CFN_LINT := cfn-lint@1.51.0
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export ROWCAST_PROJECT := $(abspath $(PROJECT))
 # This variable makes every process that imports aws_cdk compile 3.5 s of Python anew.
@@ -87,25 +86,25 @@ docs-check: docs .cache/browser/ready ## Look at every page of the site in a rea
 lock: setup ## Pin anew what the *.in files ask for
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" requirements.in -o requirements.txt
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" docs/requirements.in -o docs/requirements.txt
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" --no-annotate -c requirements.txt infra/lint/requirements.in -o infra/lint/requirements.txt
 	for layer in core engine postgres; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" --no-annotate -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" --no-annotate -c requirements.txt bench/requirements.in -o bench/requirements.txt
 
 audit: setup ## Ask PyPI for known weaknesses of everything that is locked
-	@for lock in requirements.txt docs/requirements.txt layers/*/requirements.txt; do \
+	@for lock in requirements.txt docs/requirements.txt infra/lint/requirements.txt layers/*/requirements.txt; do \
 	  echo "$$lock"; $(BIN)/uv tool run --quiet $(PIP_AUDIT) --strict --disable-pip --require-hashes --requirement $$lock || exit 1; \
 	done
 
 sbom: setup ## List what the layers hold, in build/sbom (CycloneDX)
-	@mkdir -p build/sbom
-	@for lock in layers/*/requirements.txt; do \
-	  $(BIN)/uv tool run --quiet $(PIP_AUDIT) --disable-pip --require-hashes --requirement $$lock \
-	    --format cyclonedx-json --output build/sbom/$$(basename $$(dirname $$lock)).json; test -s build/sbom/$$(basename $$(dirname $$lock)).json || exit 1; \
-	done; ls build/sbom
+	@$(BIN)/python -m workbench.sbom build/sbom
 
-# W3005 tells of order that CDK adds on purpose; E3601 refuses an OutputPath where Step Functions takes one, and
-# `make check` has a linter of its own for state machines.
-lint-template: synth ## Let cfn-lint judge the template of PROJECT and the reviewed one
-	$(BIN)/uv tool run --quiet $(CFN_LINT) --ignore-checks W3005 E3601 -- cdk.out/*.template.json tests/infra/template.snapshot.json
+.cache/cfn-lint/ready: .venv/ready infra/lint/requirements.txt
+	$(BIN)/uv venv --quiet --clear .cache/cfn-lint
+	$(BIN)/uv pip install --quiet --python .cache/cfn-lint/bin/python --require-hashes -r infra/lint/requirements.txt
+	@touch $@
+
+lint-template: synth .cache/cfn-lint/ready ## Let cfn-lint judge the template of PROJECT
+	.cache/cfn-lint/bin/cfn-lint --config-file infra/lint/cfnlintrc.yaml -- cdk.out/*.template.json
 
 format: setup ## Put the code into its form
 	$(BIN)/ruff format .

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -44,6 +45,23 @@ def test_cdk_nag_finds_nothing_that_is_not_acknowledged(template: Template) -> N
     reports = json.loads((template.folder / "validation-report.json").read_text())["pluginReports"]
     concluded = {report["pluginName"]: report["conclusion"] for report in reports}
     assert concluded["AwsSolutions"] == concluded["Serverless"] == "success"
+
+
+def lint(command: list[str], template: Path) -> tuple[int, str]:
+    done = subprocess.run([*command, str(template)], capture_output=True, text=True, timeout=300, check=False)
+    return done.returncode, done.stdout
+
+
+def test_cfn_lint_finds_nothing(template: Template, cfn_lint: list[str]) -> None:
+    assert lint(cfn_lint, template.folder / "Rowcast.template.json") == (0, "")
+
+
+def test_cfn_lint_finds_a_fault(cfn_lint: list[str], tmp_path: Path) -> None:
+    broken = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"NoSuchProperty": 1}}}}
+    (tmp_path / "broken.template.json").write_text(json.dumps(broken))
+    code, told = lint(cfn_lint, tmp_path / "broken.template.json")
+    assert code != 0
+    assert "NoSuchProperty" in told
 
 
 def test_what_holds_data_keeps_its_logical_id_and_outlives_the_stack(template: Template) -> None:
