@@ -59,7 +59,7 @@ def host_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 @pytest.fixture(scope="session")
 def cfn_lint() -> list[str]:
-    """The command with the project's exceptions, in an environment of its own that infra/lint/requirements.txt locks."""
+    """The command with the project's exceptions, in the environment that infra/lint/requirements.txt locks."""
     subprocess.run(["make", "--silent", ".cache/cfn-lint/ready"], cwd=ROOT, check=True, timeout=300)
     return [str(ROOT / ".cache/cfn-lint/bin/cfn-lint"), "--config-file", str(ROOT / "infra/lint/cfnlintrc.yaml"), "--"]
 
