@@ -48,7 +48,7 @@ def source(root: Path, name: str, value: dict[str, Any]) -> Source:
     if value["type"] == "files":
         return _files(name, value["path"])
     ca_file = value.get("tls_ca_file")
-    optional: dict[str, Any] = {key: value[key] for key in ("port", "tls") if key in value}
+    optional: dict[str, Any] = {key: value[key] for key in ("port", "tls", "readers") if key in value}
     if "statement_timeout" in value:
         optional["statement_timeout_seconds"] = int(times.seconds(value["statement_timeout"]))
     return PostgresSource(

@@ -99,6 +99,7 @@ SOURCE: Schema = {
                 "statement_timeout": text(
                     "how long the query may take", DURATION, "a time such as 5 minutes", default="14 minutes"
                 ),
+                "readers": number("connections that read one result at once, from one snapshot", 1, 16, 1),
             },
             ("host", "database", "user"),
         ),

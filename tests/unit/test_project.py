@@ -226,15 +226,23 @@ def test_an_access_key_is_a_secrets_name_or_a_reference(folder: Folder, referenc
     assert loaded.syncs["orders"].definition.destination.account == definition.Account(access_key_secret=meant)
 
 
-def test_postgres_takes_a_port_tls_an_authority_and_a_timeout(folder: Folder) -> None:
+def test_postgres_takes_a_port_tls_an_authority_a_timeout_and_readers(folder: Folder) -> None:
     pem = "-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n"
     root = folder(
         "sources: {shop: {type: postgres, host: h, port: 5433, database: d, user: u, tls: off, "
-        "tls_ca_file: ca.pem, statement_timeout: 5 minutes}}"
+        "tls_ca_file: ca.pem, statement_timeout: 5 minutes, readers: 4}}"
     )
     (root / "ca.pem").write_text(pem)
     assert project.load(root).sources["shop"] == definition.PostgresSource(
-        name="shop", host="h", port=5433, database="d", user="u", tls="off", tls_ca=pem, statement_timeout_seconds=300
+        name="shop",
+        host="h",
+        port=5433,
+        database="d",
+        user="u",
+        tls="off",
+        tls_ca=pem,
+        statement_timeout_seconds=300,
+        readers=4,
     )
 
 

@@ -37,7 +37,10 @@ class FilesSource(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", t
 class PostgresSource(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="postgres", forbid_unknown_fields=True
 ):
-    """A server that speaks PostgreSQL's protocol. `tls` "verify" checks the certificate chain and the host name."""
+    """A server that speaks PostgreSQL's protocol. `tls` "verify" checks the certificate chain and the host name.
+
+    `readers`: the most connections that read one query's result at once, from one snapshot of the database.
+    """
 
     name: str
     host: str
@@ -48,6 +51,7 @@ class PostgresSource(
     tls: Literal["verify", "require", "off"] = "verify"
     tls_ca: str | None = None  # PEM text of the authority to trust in place of the system's
     statement_timeout_seconds: int = 840
+    readers: int = 1
 
 
 Source = FilesSource | PostgresSource

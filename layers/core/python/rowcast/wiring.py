@@ -162,7 +162,9 @@ class Services:
         from rowcast.sources.postgres import PostgresQuerySource
 
         password = self.secrets.resolve(source.password) if source.password else None
-        return PostgresQuerySource(source, password)
+        return PostgresQuerySource(
+            source, password, tell=lambda text: _logger().info(text, extra={"sync": definition.sync})
+        )
 
     def destination(self, definition: Definition, deployment: Deployment) -> Destination:
         from rowcast.destinations import destination

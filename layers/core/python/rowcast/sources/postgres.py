@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any
 from rowcast.arrival import check_names, refusal_in
 from rowcast.definition import PostgresSource as Definition
 from rowcast.errors import SourceFailed
+from rowcast.models import from_json
 from rowcast.ports import SourceResult
 from rowcast.sources import postgres_errors, postgres_sql
+from rowcast.sources.postgres_split import Split, explaining_query, is_range_scan, judging_query, split
+from rowcast.sqltext import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,32 +33,68 @@ _BUNDLES = ("/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.
 
 
 class PostgresQuerySource:
-    """Owes what `ports.Source` says. `password` is the resolved secret; None when the server asks for none."""
+    """Owes what `ports.Source` says. `password` is the resolved secret; None when the server asks for none.
 
-    def __init__(self, definition: Definition, password: str | None) -> None:
+    `tell` hears how many readers share a query, and why not as many as were asked for.
+    """
+
+    def __init__(self, definition: Definition, password: str | None, tell: Callable[[str], None] | None = None) -> None:
         self._definition = definition
         self._password = password
+        self._tell = tell or (lambda _: None)
 
     @contextmanager
     def query(self, query: str, connection: duckdb.DuckDBPyConnection) -> Iterator[SourceResult]:
         import duckdb
 
         statement = postgres_sql.one_statement(query)
-        with self._session() as session:
+        with ExitStack() as stack:
+            readers = self._readers(statement, connection, stack)
+            session = readers[0][0]
             names = session.names(statement)
             check_names(names)
             plan = postgres_sql.plan(names, session.types(statement, len(names), connection))
-            with session.stream(postgres_sql.data_query(statement, plan.asked, len(names))) as stream:
-                connection.register(_STREAM, stream)
-                try:
-                    yield SourceResult(relation=f"(SELECT {plan.made} FROM {_STREAM})", columns=plan.columns)
-                except duckdb.Error as error:
-                    raise _reading_failed(error) from None
-                finally:
-                    connection.unregister(_STREAM)
+            selects = []
+            for number, (reader, part) in enumerate(readers):
+                data = postgres_sql.data_query(part, plan.asked, len(names))
+                name = f"{_STREAM}_{number}"
+                connection.register(name, stack.enter_context(reader.stream(data)))
+                stack.callback(connection.unregister, name)
+                selects.append(f"SELECT {plan.made} FROM {name}")
+            try:
+                yield SourceResult(relation=f"({' UNION ALL '.join(selects)})", columns=plan.columns)
+            except duckdb.Error as error:
+                raise _reading_failed(error) from None
+
+    def _readers(
+        self, statement: str, connection: duckdb.DuckDBPyConnection, stack: ExitStack
+    ) -> list[tuple[_Session, str]]:
+        """Who reads which part, the first with the transaction whose snapshot all share."""
+        first = stack.enter_context(self._session())
+        if self._definition.readers == 1:
+            return [(first, statement)]
+        cut = split(statement)
+        if cut is None:
+            self._tell("One reader: only a plain SELECT over one table is divided.")
+            return [(first, statement)]
+        with ExitStack() as more:
+            try:
+                parts = first.parts(cut, self._definition.readers, connection)
+                snapshot = first.export(connection) if parts else ""
+                others = [more.enter_context(self._session(snapshot)) for _ in parts[1:]]
+            except SourceFailed as error:
+                self._tell(f"One reader: a snapshot cannot be shared here. {error}")
+                first.begin_again(self._definition.statement_timeout_seconds)
+                return [(first, statement)]
+            stack.push(more.pop_all())
+        if not parts:
+            self._tell("One reader: the table is small, or the server may not see each part of the query alike.")
+            return [(first, statement)]
+        self._tell(f"{len(parts)} readers share one snapshot.")
+        return list(zip([first, *others], parts, strict=True))
 
     @contextmanager
-    def _session(self) -> Iterator[_Session]:
+    def _session(self, snapshot: str = "") -> Iterator[_Session]:
         from adbc_driver_manager import AdbcConnection, Error
         from adbc_driver_postgresql import connect
 
@@ -66,7 +105,7 @@ class PostgresQuerySource:
             except Error as error:
                 raise postgres_errors.connection_failed(error, self._place(), self._password) from None
             session = _Session(connection)
-            session.begin(self._definition.statement_timeout_seconds)
+            session.begin(self._definition.statement_timeout_seconds, snapshot)
             yield session
 
     def _place(self) -> str:
@@ -111,9 +150,11 @@ class _Session:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
-    def begin(self, timeout_seconds: int) -> None:
+    def begin(self, timeout_seconds: int, snapshot: str = "") -> None:
+        """`snapshot`: one that another session exported, and whose moment this one is to see."""
         for text in (
             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            *([f"SET TRANSACTION SNAPSHOT {literal(snapshot)}"] if snapshot else []),
             f"SET LOCAL statement_timeout = {timeout_seconds * 1000}",
             "SET LOCAL TIME ZONE 'UTC'",
             "SET LOCAL DateStyle = 'ISO, YMD'",
@@ -121,9 +162,40 @@ class _Session:
             "SET LOCAL extra_float_digits = 1",
             "SELECT 1",  # after the first query the transaction can no longer be made to write
         ):
-            with self._statement(text) as statement:
-                statement.set_options(**{"adbc.postgresql.use_copy": "false"})
-                statement.execute_update()
+            self._do(text)
+
+    def begin_again(self, timeout_seconds: int) -> None:
+        """After a statement that failed, which no other may follow in its transaction."""
+        self._do("ROLLBACK")
+        self.begin(timeout_seconds)
+
+    def _do(self, text: str) -> None:
+        with self._statement(text) as statement:
+            statement.set_options(**{"adbc.postgresql.use_copy": "false"})
+            statement.execute_update()
+
+    def parts(self, cut: Split, readers: int, connection: duckdb.DuckDBPyConnection) -> list[str]:
+        """The query's parts; none when it is better read by one. Asking for its plan locks the table against being
+        written anew, which would move its rows to other pages."""
+        pages = self._rows(judging_query(cut), connection)
+        parts = cut.parts(pages[0][0], readers) if pages else []
+        if not parts:
+            return []
+        plans = [from_json(self._rows(explaining_query(part), connection)[0][0]) for part in (parts[0], parts[-1])]
+        return parts if all(map(is_range_scan, plans)) else []
+
+    def export(self, connection: duckdb.DuckDBPyConnection) -> str:
+        return str(self._rows("SELECT pg_catalog.pg_export_snapshot() AS name", connection)[0][0])
+
+    def _rows(self, query: str, connection: duckdb.DuckDBPyConnection) -> list[Any]:
+        with self._statement(query) as statement:
+            statement.set_options(**{"adbc.postgresql.use_copy": "false"})
+            stream, _ = statement.execute_query()
+            connection.register(_STREAM, stream)
+            try:
+                return connection.execute(f"SELECT * FROM {_STREAM}").fetchall()
+            finally:
+                connection.unregister(_STREAM)
 
     def names(self, query: str) -> list[str]:
         """Has the server parse the query alone, which also finds a second statement, and answers its columns' names."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -76,25 +76,47 @@ class Plan(msgspec.Struct, frozen=True):
 
 _LEXEMES = re.compile(
     r"""(?xs) (?P<comment> --[^\n]* | /\* ) | (?P<end> ; ) | (?P<space> \s+ )
-    | [eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*"
-    | (?P<dollar> \$(?:[^\W\d]\w*)?\$ ) | \w[\w$]* | ."""
+    | [eE]'(?:[^'\\]|\\.|'')*' | [uU]&'(?:[^']|'')*' | '(?:[^']|'')*' | (?P<quoted> "(?:[^"]|"")*" )
+    | (?P<dollar> \$(?:[^\W\d]\w*)?\$ ) | (?P<word> [^\W\d][\w$]* ) | \w[\w$]* | ."""
 )
 
 
-def one_statement(query: str) -> str:
-    """The query without what follows its semicolon; raises SourceFailed when that is another statement."""
-    position, end, content = 0, None, False
+class Lexeme(msgspec.Struct, frozen=True):
+    """A piece of a query's text and where it ends there. `skipped`: a comment or white space."""
+
+    kind: str
+    text: str
+    end: int
+
+    @property
+    def skipped(self) -> bool:
+        return self.kind in ("comment", "space")
+
+    @property
+    def is_name(self) -> bool:
+        return self.kind in ("word", "quoted")
+
+
+def lexemes(query: str) -> Iterator[Lexeme]:
+    position = 0
     while position < len(query) and (match := _LEXEMES.match(query, position)):
-        position = match.end()
+        start, position = position, match.end()
         if match["comment"] == "/*":
             position = _comment_end(query, position)
         elif match["dollar"]:
             closing = query.find(match["dollar"], position)
             position = len(query) if closing < 0 else closing + len(match["dollar"])
-        if match["comment"] or match["space"]:
+        yield Lexeme(match.lastgroup or "", query[start:position], position)
+
+
+def one_statement(query: str) -> str:
+    """The query without what follows its semicolon; raises SourceFailed when that is another statement."""
+    end, content = None, False
+    for lexeme in lexemes(query):
+        if lexeme.skipped:
             continue
-        if match["end"]:
-            end = match.start() if end is None else end
+        if lexeme.kind == "end":
+            end = lexeme.end - 1 if end is None else end
         elif end is not None:
             raise SourceFailed("The query holds more than one statement: leave one SELECT.")
         else:
