@@ -28,9 +28,10 @@ from rowcast.diff import Diffing, diff_run
 from rowcast.errors import RowcastError
 from rowcast.fail import Failing, fail_run
 from rowcast.fan_out import FanningOut, fan_out_run
-from rowcast.models import Column, ColumnType, Mode, Request, Run, to_json
+from rowcast.models import Column, ColumnType, FirstSend, Mode, Request, Run, to_json
 from rowcast.open import Opening, open_run
 from rowcast.ports import Render, Source, SourceResult
+from rowcast.replay import as_first_sent
 from rowcast.seal import Sealing, seal_run
 from rowcast.snapshot import Taking, snapshot_run
 from tests import fakes
@@ -166,7 +167,7 @@ class World:
             changes=self.changes,
             clock=self.clock,
             documents=self.objects,
-            render=self.render,
+            render=self.rendering,
         )
         return seal_run(self.sync, run, token, needs)
 
@@ -177,7 +178,7 @@ class World:
             changes=self.changes,
             calls=self.calls,
             destination=lambda definition, deployment: self.target,
-            render=self.render,
+            render=self.rendering,
             pace=lambda definition: self.pace,
             clock=self.clock,
             budget=fakes.FakeBudget(seconds, self.clock),
@@ -211,6 +212,22 @@ class World:
 
     def render(self, definition: Definition, run: Run) -> Render:
         return lambda change: to_json(change.row)
+
+    def rendering(self, definition: Definition, run: Run) -> Render:
+        """As the wiring ties it: what is sent again is rendered as it was at first."""
+
+        def of(first: FirstSend) -> Render:
+            then = Run(
+                sync=run.sync,
+                run=first.run,
+                generation=0,
+                execution="",
+                definition=first.definition,
+                started_at=first.started_at,
+            )
+            return self.render(self.definitions.pinned(run.sync, first.definition), then)
+
+        return as_first_sent(self.render(definition, run), of)
 
     def _claim(self) -> str:
         self.claims += 1

@@ -53,7 +53,7 @@ class Permissions:
             self._objects("snapshots/", *ONCE),
             self._objects("work/", *PUT),
             self._listing(),
-            self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE),
+            self._table(self._storage.state, *READ_ITEM, *QUERY, *CHECK, *UPDATE),
             self._table(self._storage.debts, *QUERY),
             self._objects("debts/", *GET),
         ]
@@ -62,11 +62,12 @@ class Permissions:
         return [
             self._objects("definitions/", *GET),
             self._objects("snapshots/", *GET),
+            self._objects("work/", *GET),
             self._listing(),
             self._table(self._storage.state, *READ_ITEM),
             self._table(self._storage.debts, *QUERY),
             self._objects("debts/", *GET),
-            self._table(self._storage.changes, *PUT_ITEM),
+            self._table(self._storage.changes, *READ_ITEM, *QUERY, *PUT_ITEM),
             self._objects("overflow/", *ONCE),
         ]
 

@@ -53,9 +53,9 @@ class FakeChangeStore:
             raise LockLost(f"Another worker claimed chunk {state.chunk} of {sync}.")
         self.progress[sync, run][state.chunk] = replace(deepcopy(state), booked=stored.booked or state.booked)
 
-    def states(self, sync: str, run: str) -> Iterator[ChunkState]:
+    def states(self, sync: str, run: str, beginning: str = "") -> Iterator[ChunkState]:
         states = self.progress.get((sync, run), {})
-        yield from [deepcopy(states[chunk]) for chunk in sorted(states)]
+        yield from [deepcopy(states[chunk]) for chunk in sorted(states) if chunk.startswith(beginning)]
 
     def mark_booked(self, sync: str, run: str, chunk: str) -> None:
         self.progress[sync, run][chunk].booked = True

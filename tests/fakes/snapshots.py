@@ -38,7 +38,7 @@ class FakeSnapshotStore:
             raise SnapshotDamaged(f"{partition_key} is not what its manifest says.")
         path.write_bytes(data)
 
-    def put_work(self, sync: str, run: str, name: Literal["partitions", "chunks"], items: Sequence[Any]) -> str:
+    def put_work(self, sync: str, run: str, name: Literal["partitions", "chunks", "past"], items: Sequence[Any]) -> str:
         key = f"work/{sync}/{run}/{name}.json"
         self.objects[key] = to_json(list(items))
         return key

@@ -36,7 +36,7 @@ SNAPSHOT = {
     f"{BUCKET}/work/*": PUT,
     f"{BUCKET}/debts/*": GET,
     BUCKET: LIST,
-    STATE: ITEM | CHECK | UPDATE,
+    STATE: ITEM | QUERY | CHECK | UPDATE,
     DEBTS: QUERY,
 }
 RIGHTS: dict[str, dict[str, set[str]]] = {
@@ -70,12 +70,13 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
     "FunctionsDiffRole": {
         f"{BUCKET}/definitions/*": GET,
         f"{BUCKET}/snapshots/*": GET,
+        f"{BUCKET}/work/*": GET,
         f"{BUCKET}/debts/*": GET,
         f"{BUCKET}/overflow/*": GET | PUT,
         BUCKET: LIST,
         STATE: ITEM,
         DEBTS: QUERY,
-        CHANGES: PUT_ITEM,
+        CHANGES: ITEM | QUERY | PUT_ITEM,
     },
     "FunctionsSealRole": {
         ANNOUNCEMENTS: {"events:PutEvents"},

@@ -9,8 +9,8 @@ from typing import Any
 
 from rowcast.definition import Definition
 from rowcast.fan_out import FanningOut, fan_out_run
-from rowcast.models import Mode, to_json
-from rowcast.ports import CallResult, MessageToSend
+from rowcast.models import Mode, Replay, Run, to_json
+from rowcast.ports import CallResult, MessageToSend, Render
 from tests import fakes
 from tests.model.noting import NotingSource
 from tests.model.oracle import Arrival, Oracle, carry
@@ -67,6 +67,7 @@ class LoggingTarget(fakes.FakeDestination):
                     run=message.run,
                     took_effect=verdict.kind == "accepted" or (verdict.kind == "in_doubt" and self.in_doubt_arrives),
                     said=verdict.kind == "accepted",
+                    replay=batch_id.split("-")[0] if change.first is not None else "",
                 )
             )
         self.calls.clear()
@@ -111,7 +112,7 @@ class ModelWorld(World):
             changes=self.changes,
             calls=self.calls,
             destination=lambda definition, deployment: self.target,
-            render=lambda definition, run: lambda change: _body(definition, change),
+            render=self.rendering,
             pace=lambda definition: fakes.FakePace(self.clock),
             clock=self.clock,
             budget=fakes.FakeBudget(seconds, self.clock),
@@ -119,6 +120,9 @@ class ModelWorld(World):
             jitter=random.Random(0),
         )
         return fan_out_run(self.sync, run, token, chunk, needs)
+
+    def render(self, definition: Definition, run: Run) -> Render:
+        return lambda change: _body(definition, run, change)
 
     def start(
         self, dies: Callable[[str, str], bool] | None = None, mode: Mode | None = None, **options: Any
@@ -153,6 +157,11 @@ class ModelWorld(World):
         self.oracle.look(head, runs, list(self.owed().values()), self.bare["target"].log, self.taken, definition)
         self.around = around
 
+    def replay(self, back: int, dies: Callable[[str, str], bool] | None = None) -> dict[str, Any]:
+        """Sends again what the run did that was committed so many before the last."""
+        wanted = max(0, self.bare["states"].head(self.sync).generation - 1 - back)
+        return self.start(dies, "replay", replays=Replay(first=wanted, last=wanted))
+
     def settle(self) -> None:
         """The target takes everything; one run must bring it to what the source holds, and the next must be quiet."""
         target = self.bare["target"]
@@ -168,8 +177,8 @@ class ModelWorld(World):
         assert len(target.log) == before, "I10: something was sent though nothing changed"
 
 
-def _body(definition: Definition, change: Any) -> bytes:
-    return to_json({"template": definition.message.template, "row": change.row})
+def _body(definition: Definition, run: Run, change: Any) -> bytes:
+    return to_json({"template": definition.message.template, "row": change.row, "run": run.run, "at": run.started_at})
 
 
 def count_calls(world: ModelWorld) -> int:

@@ -17,7 +17,8 @@ State = Row | None
 
 @dataclass(frozen=True)
 class Arrival:
-    """One message at the target. `said`: the target answered that it takes it, and the answer left."""
+    """One message at the target. `said`: the target answered that it takes it, and the answer left. `replay`: the run
+    that sent again what `run` had sent; empty at first."""
 
     key: Any
     id: str
@@ -27,6 +28,7 @@ class Arrival:
     run: str
     took_effect: bool
     said: bool
+    replay: str = ""
 
 
 class Violation(AssertionError):
@@ -53,8 +55,10 @@ class Oracle:
         self.ids: dict[str, str] = {}
         self.times: dict[str, int] = {}
         self.doubts: dict[str, int] = {}
+        self.replays: dict[str, set[str]] = {}
         self._place: dict[Any, int] = {}
         self._owed: set[Any] = set()
+        self._last: dict[Any, str] = {}
         self._seen = 0
         self.generation = 0
         self.looks = 0
@@ -106,10 +110,14 @@ class Oracle:
             ok = any(same(arrival.previous, state) for state in possible)
             _check(ok, "I3", f"key {arrival.key} goes from {arrival.previous}, and {possible} was accepted")
         self._in_order(arrival)
+        if arrival.replay:
+            self._replayed(arrival)
         if arrival.took_effect:
             self.target[arrival.key] = arrival.row
             self.times[arrival.id] = self.times.get(arrival.id, 0) + 1
-        if arrival.said:
+        if arrival.said and arrival.replay:
+            self.doubted.discard(arrival.key)  # the ledger has had it for accepted all along
+        elif arrival.said:
             self.accepted[arrival.key] = arrival.row
             self.doubted.discard(arrival.key)
             self.passed.discard(arrival.key)
@@ -119,6 +127,16 @@ class Oracle:
             self.doubts[arrival.id] = self.doubts.get(arrival.id, 0) + 1
         if arrival.took_effect:
             possible.append(arrival.row)
+        self._last[arrival.key] = arrival.id
+
+    def _replayed(self, arrival: Arrival) -> None:
+        """What is sent again was the last to be accepted of its row, and in doubt if it is not accepted again."""
+        _check(arrival.id in self.bodies, "I5", f"{arrival.id} is sent again and was never sent")
+        last = self._last.get(arrival.key)
+        _check(last == arrival.id, "I4", f"key {arrival.key} is sent {arrival.id} again, after {last}")
+        self.replays.setdefault(arrival.id, set()).add(arrival.replay)
+        if not arrival.said:
+            self.possible[arrival.key].append(arrival.previous)
 
     def _in_order(self, arrival: Arrival) -> None:
         """The states sent of a row are states that it had, in the order in which it had them."""
@@ -198,7 +216,7 @@ class Oracle:
 
     def repeats(self, faults: int) -> None:
         for change, times in self.times.items():
-            most = 1 + faults + self.doubts.get(change, 0)
+            most = 1 + faults + self.doubts.get(change, 0) + len(self.replays.get(change, ()))
             _check(times <= most, "I5", f"change {change} took effect {times} times after {faults} faults")
 
 

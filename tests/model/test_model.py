@@ -99,6 +99,14 @@ class Route(RuleBasedStateMachine):
     def run_and_die(self, at: int) -> None:
         self._step().start(nth(at))
 
+    @rule(back=st.integers(0, 3))
+    def replay(self, back: int) -> None:
+        self._step().replay(back)
+
+    @rule(back=st.integers(0, 3), at=st.integers(1, 120))
+    def replay_and_die(self, back: int, at: int) -> None:
+        self._step().replay(back, nth(at))
+
     @rule(entered=st.sampled_from(["snapshot", "diff", "seal", "fan_out", "commit"]))
     def start_twice(self, entered: str) -> None:
         """The second start comes while the first one is in a state."""

@@ -244,7 +244,8 @@ def _book_chunk(chunk: Chunk, state: ChunkState, run: Run, token: int, needs: Co
 def debt_of(change: Change, outcome: Outcome, run: Run) -> Debt:
     """What is owed after a change was not accepted; it is measured from the row that was accepted before.
 
-    Who sends every row doubts what the destination holds: so the row stays owed even where it equals that.
+    Who sends rows again doubts what the destination holds: so the row stays owed even where it equals that. A past
+    change that is not accepted again is in doubt as if its first send had been.
     """
     origin = change.debt
     return Debt(
@@ -254,7 +255,7 @@ def debt_of(change: Change, outcome: Outcome, run: Run) -> Debt:
         operation=change.operation,
         accepted=change.before,
         sent=change.after if change.after is not None else change.last_sent,
-        in_doubt=outcome.outcome == "in_doubt" or (origin is not None and origin.in_doubt) or run.mode == "resync",
+        in_doubt=outcome.outcome == "in_doubt" or (origin is not None and origin.in_doubt) or run.doubts_target,
         reason=outcome.reason,
         attempts=outcome.attempts + (origin.attempts if origin else 0),
         tried=outcome.attempts > 0,

@@ -25,6 +25,7 @@ from rowcast.models import (
     ColumnType,
     Counts,
     Debt,
+    Manifest,
     Operation,
     PartitionResult,
     Row,
@@ -34,6 +35,7 @@ from rowcast.models import (
 )
 from rowcast.owing import owed_change
 from rowcast.ports import ChangeStore, DebtStore, DefinitionStore, SnapshotStore, StateStore
+from rowcast.replay import Past, Replaying, replay_partition
 
 if TYPE_CHECKING:
     import duckdb
@@ -78,6 +80,8 @@ def diff_run(sync: str, run: str, token: int, number: int, needs: Diffing) -> Pa
         scratch=needs.scratch,
     )
     definition = needs.definitions.pinned(sync, record.definition)
+    if record.replays is not None:
+        return replay_partition(number, _replaying(record, definition, sides.manifest, needs))
     if record.mode == "rebaseline":  # no trigger asks for any change
         definition = msgspec.structs.replace(definition, triggers=Triggers())
     partition = PartitionDiff(
@@ -89,6 +93,17 @@ def diff_run(sync: str, run: str, token: int, number: int, needs: Diffing) -> Pa
     )
     with engine(needs.scratch, needs.engine_mb) as connection:
         return diff_partition(number, partition, connection)
+
+
+def _replaying(run: Run, definition: Definition, manifest: Manifest, needs: Diffing) -> Replaying:
+    return Replaying(
+        definition=definition,
+        run=run,
+        past=msgspec.convert(needs.snapshots.work(run.past), list[Past]),
+        partitions=len(manifest.partitions),
+        changes=needs.changes,
+        debts=needs.debts,
+    )
 
 
 class _Sized(msgspec.Struct):

@@ -131,11 +131,19 @@ class DebtOrigin(msgspec.Struct, kw_only=True):
     first_run: str
 
 
+class FirstSend(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that sent a change first: a change that is sent again is told as it was then."""
+
+    run: str
+    started_at: float
+    definition: str
+
+
 class Change(msgspec.Struct, kw_only=True):
     """`before` is the accepted row (None when added), `after` the source's row now (None when removed).
 
     `columns`: the names whose values differ, for changed rows. `last_sent`: for a removal in doubt without an accepted
-    row, the row that may have arrived; it stands in for `before` in the message.
+    row, the row that may have arrived; it stands in for `before` in the message. `first`: set when it is sent again.
     """
 
     operation: Operation
@@ -147,6 +155,7 @@ class Change(msgspec.Struct, kw_only=True):
     after: Row | None = None
     last_sent: Row | None = None
     debt: DebtOrigin | None = None
+    first: FirstSend | None = None
 
     @property
     def row(self) -> Row:
@@ -202,7 +211,7 @@ class PartitionResult(msgspec.Struct, kw_only=True):
     `chunks` hold changes to send; `settled_chunks` only name debts that nothing is owed for any more (`settled` of
     them). `removed_rows`, `changed_rows`: before triggers are applied, for the guard. `retyped`: by column, how many
     rows would be sent as changed though perhaps only the column's type did. `left_since`: the first run of the oldest
-    debt that the run is not about.
+    debt that the run is not about. `left_out`: by reason, how many past changes are not sent again.
     """
 
     partition: int
@@ -214,6 +223,7 @@ class PartitionResult(msgspec.Struct, kw_only=True):
     removed_rows: int = 0
     retyped: dict[str, int] = {}
     left_since: str = ""
+    left_out: dict[str, int] = {}
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -250,18 +260,22 @@ class ChunkState(msgspec.Struct, kw_only=True):
 
 CHUNKS_LIVE_SECONDS = 20 * 86400
 """A run's chunks are surely still there within this time of sealing: the table drops them 30 days after writing."""
+REPLAYABLE_SECONDS = 29 * 86400
+"""So long they can be read to be sent again, which takes no day."""
 
 RunStatus = Literal["running", "completed", "failed", "held", "abandoned", "planned"]
 Phase = Literal["open", "snapshot", "sealed", "committed"]
-Mode = Literal["run", "plan", "rebaseline", "discard", "retry", "approve", "reject", "resync"]
+Mode = Literal["run", "plan", "rebaseline", "discard", "retry", "approve", "reject", "resync", "replay"]
 """What an execution is for. `plan` stops where sending would begin. `rebaseline` takes the source as it is for
 accepted. `discard` gives up on debts: the row of the baseline counts as accepted. `retry` is a run now; with a
 selection it pays those debts alone, with the rows of the baseline, which stays. `approve` sends what a held run would
-have sent, from its snapshot; `reject` forgets that. `resync` sends every row, also those that do not differ."""
+have sent, from its snapshot; `reject` forgets that. `resync` sends every row, also those that do not differ. `replay`
+sends changes of past runs again."""
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Some of a sync's debts: those of these keys (all when there are none) whose reason holds this text."""
+    """Some of a sync's debts: those of these keys (all when there are none) whose reason holds this text. In a replay:
+    the changes of these keys."""
 
     key_hashes: tuple[str, ...] = ()
     reason: str = ""
@@ -271,11 +285,20 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return wanted and self.reason.casefold() in debt.reason.casefold()
 
 
+class Replay(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The runs that are sent again: those that opened with the baseline of generation `first` to that of `last`, both
+    included, and were committed."""
+
+    first: int
+    last: int
+
+
 class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What a person asks of a sync, under `requests/<sync>/` in the bucket: an execution's input only points to it.
 
     `by`: who, as AWS knows them. `because`: their reason. `only`: which debts; None means all. `generation`: of the
-    baseline that they saw; another one means that they decided on what is no more. `run`: the held run.
+    baseline that they saw; another one means that they decided on what is no more. `run`: the held run. `replays`: what
+    to send again, or in mode `plan` to count.
     """
 
     version: Literal[1] = 1
@@ -287,13 +310,16 @@ class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     only: Selection | None = None
     generation: int | None = None
     run: str = ""
+    replays: Replay | None = None
 
 
 class Run(msgspec.Struct, kw_only=True):
     """One run. After phase "sealed" something may have been sent, and the run is finished, never abandoned.
 
     `requested_by`: who asked for it, and `because` of what; empty for a scheduled one. `only`: the debts it is about.
-    `decides`: the held run that it approves or rejects.
+    `decides`: the held run that it approves or rejects. `replays`: the runs that it sends again, listed under the key
+    `past` with those after them; `left_out`: by reason, how many of their changes it does not send. `partitions`: how
+    many its keys are spread over.
     """
 
     version: Literal[1] = 1
@@ -304,6 +330,9 @@ class Run(msgspec.Struct, kw_only=True):
     because: str = ""
     only: Selection | None = None
     decides: str = ""
+    replays: Replay | None = None
+    past: str = ""
+    left_out: dict[str, int] = {}
     status: RunStatus = "running"
     phase: Phase = "open"
     generation: int
@@ -317,6 +346,7 @@ class Run(msgspec.Struct, kw_only=True):
     stopped: str = ""
     manifest: str | None = None
     rows: int = 0
+    partitions: int = 0
     partitions_to_diff: int = 0
     chunks: int = 0
     work_key: str = ""
@@ -335,8 +365,14 @@ class Run(msgspec.Struct, kw_only=True):
 
     @property
     def keeps_baseline(self) -> bool:
-        """Whether it is about debts alone: the snapshot it works on is the baseline's own."""
-        return self.mode == "discard" or (self.mode == "retry" and self.only is not None)
+        """Whether it reads no source: the snapshot it works on is the baseline's own."""
+        about_debts = self.mode == "discard" or (self.mode == "retry" and self.only is not None)
+        return about_debts or self.replays is not None
+
+    @property
+    def doubts_target(self) -> bool:
+        """Whether who asked for it doubts that the destination holds what it accepted."""
+        return self.mode in ("resync", "replay")
 
     def outlived_its_chunks(self, now: float) -> bool:
         """Whether an unfinished run is so old that the table may have dropped its chunks.

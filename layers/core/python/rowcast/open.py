@@ -83,9 +83,11 @@ def open_run(
         return _busy(needs.states.head(sync), name, needs)
     deployment = needs.definitions.deployment(sync)
     left = needs.states.run(sync, head.open_run) if head.open_run else None
-    if left is not None and left.phase == "sealed":
+    if left is not None and left.phase == "sealed" and not _lapsed(left, needs):
         return _resume(left, head, deployment, needs)
-    if left is not None and not (left.run == name and left.execution == execution):
+    if left is not None and left.phase == "sealed":
+        _give_up(left, head.token, needs)
+    elif left is not None and not (left.run == name and left.execution == execution):
         abandon(left, head.token, "abandoned", "Ended before anything was sent; a later run took over.", needs)
     run = needs.states.run(sync, name)
     if run is not None and (left is None or left.run != name or left.execution != execution):
@@ -125,6 +127,8 @@ def _asked(head: Head, mode: Mode, key: str, needs: Opening) -> Request:
         raise RunFailed(f"The request {key} cannot be read: it is of another release.") from None
     if (request.sync, request.mode) != (sync, mode):
         raise RunFailed(f"The request {key} is another one than the execution's input says.")
+    if mode == "replay" and request.replays is None:
+        raise RunFailed(f"The request {key} does not say which runs to send again.")
     if request.generation not in (None, head.generation):
         raise RunFailed("Another run was committed since you looked; nothing was done. Look again, then decide.")
     return request
@@ -142,6 +146,17 @@ def abandon(
     needs.states.close(ended, token)
     needs.snapshots.delete_run(run.sync, run.run)
     return ended
+
+
+def _lapsed(run: Run, needs: Opening) -> bool:
+    """Whether it is a replay whose chunks may be gone: unlike a run's, they follow from nothing that is kept."""
+    return run.mode == "replay" and run.outlived_its_chunks(needs.clock.now())
+
+
+def _give_up(run: Run, token: int, needs: Opening) -> None:
+    """A replay moves no baseline, and what it sends was accepted before: so nothing is lost with its rest."""
+    unknown = msgspec.structs.replace(run, in_doubt=run.added + run.changed + run.removed)
+    abandon(unknown, token, "failed", "Left unfinished until its changes were gone. Replay again.", needs)
 
 
 class Closing(msgspec.Struct, kw_only=True):
@@ -208,7 +223,7 @@ def _begin(name: str, execution: str, head: Head, deployment: Deployment, reques
         run = _new(name, execution, head, request, needs.definitions.pin(definition), needs)
     if run.keeps_baseline:
         if head.manifest is None:
-            raise RunFailed("No run was committed yet, so nothing is owed.")
+            raise RunFailed("No run was committed yet, so nothing was sent and nothing is owed.")
         run.manifest = head.manifest
     needs.states.begin(run, head.token)
     if run.mode not in ("rebaseline", "discard"):
@@ -227,6 +242,7 @@ def _new(name: str, execution: str, head: Head, request: Request, definition: st
         because=request.because,
         only=request.only,
         decides=request.run,
+        replays=request.replays,
         generation=head.generation,
         execution=execution,
         definition=definition,

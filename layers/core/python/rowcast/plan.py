@@ -31,7 +31,8 @@ class PlannedChange(msgspec.Struct, kw_only=True):
 
 
 class Plan(msgspec.Struct, kw_only=True):
-    """`held`: why the guard would hold the run; empty when it would not. `calls`: at least so many."""
+    """`held`: why the guard would hold the run; empty when it would not. `calls`: at least so many. `left_out`: by
+    reason, past changes that a replay would not send."""
 
     version: Literal[1] = 1
     sync: str
@@ -43,6 +44,7 @@ class Plan(msgspec.Struct, kw_only=True):
     skipped: int
     owed: int
     held: str
+    left_out: dict[str, int] = {}
     columns_added: list[str]
     columns_dropped: list[str]
     calls: int
@@ -78,6 +80,7 @@ def put_plan(run: Run, results: list[PartitionResult], objection: str, needs: Pl
         skipped=run.skipped,
         owed=run.owed_before,
         held=objection,
+        left_out=run.left_out,
         columns_added=run.columns_added,
         columns_dropped=run.columns_dropped,
         calls=calls(run, needs.definition),

@@ -80,7 +80,7 @@ class SnapshotStore(Protocol):
     def fetch(self, partition_key: str, sha256: str, path: Path) -> None:
         """Raises SnapshotDamaged when the bytes differ from `sha256` or are gone."""
 
-    def put_work(self, sync: str, run: str, name: Literal["partitions", "chunks"], items: Sequence[Any]) -> str:
+    def put_work(self, sync: str, run: str, name: Literal["partitions", "chunks", "past"], items: Sequence[Any]) -> str:
         """A JSON list for a Distributed Map to read; answers its key. Writing the same list again is allowed."""
 
     def work(self, key: str) -> list[Any]: ...
@@ -176,7 +176,8 @@ class ChangeStore(Protocol):
     def record(self, sync: str, run: str, state: ChunkState) -> None:
         """Stores progress, on the condition that `state.claim` is still the claim; else raises LockLost."""
 
-    def states(self, sync: str, run: str) -> Iterator[ChunkState]: ...
+    def states(self, sync: str, run: str, beginning: str = "") -> Iterator[ChunkState]:
+        """Of the chunks whose id begins so."""
 
     def mark_booked(self, sync: str, run: str, chunk: str) -> None: ...
 
@@ -242,7 +243,10 @@ class CallStore(Protocol):
 
 
 class MessageToSend(msgspec.Struct, kw_only=True):
-    """`body`: JSON text. `time`: epoch seconds, the same for every send of this change in its run."""
+    """`body`: JSON text. `time`: epoch seconds, the same for every send of this change in its run.
+
+    A change that a later run sends again goes under the name and the time of the run that sent it first.
+    """
 
     change: Change
     body: bytes
@@ -250,6 +254,10 @@ class MessageToSend(msgspec.Struct, kw_only=True):
     sync: str
     run: str
     metadata: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if self.change.first is not None:
+            self.run, self.time = self.change.first.run, self.change.first.started_at
 
 
 class Verdict(msgspec.Struct, kw_only=True):

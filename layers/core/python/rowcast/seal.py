@@ -61,13 +61,13 @@ def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
             definition.guard, results, run.rows, baseline.rows if baseline else 0
         )
     if run.mode == "plan":
-        return _planned(_counted(run, counts), results, definition, objection, token, needs)
+        return _planned(_counted(run, counts, results), results, definition, objection, token, needs)
     if objection:
-        return _held(_counted(run, counts), head, objection, token, needs)
+        return _held(_counted(run, counts, results), head, objection, token, needs)
     chunks = [chunk for result in results for chunk in result.chunks]
     key = needs.snapshots.put_work(run.sync, run.run, "chunks", chunks) if chunks else ""
     sealed = msgspec.structs.replace(
-        _counted(run, counts),
+        _counted(run, counts, results),
         phase="sealed",
         sealed_at=needs.clock.now(),
         chunks=len(chunks),
@@ -159,7 +159,16 @@ def _total(results: list[PartitionResult], run: Run) -> Counts:
     return total
 
 
-def _counted(run: Run, counts: Counts) -> Run:
+def _counted(run: Run, counts: Counts, results: list[PartitionResult]) -> Run:
+    left_out: dict[str, int] = {}
+    for result in results:
+        for reason, count in result.left_out.items():
+            left_out[reason] = left_out.get(reason, 0) + count
     return msgspec.structs.replace(
-        run, added=counts.added, changed=counts.changed, removed=counts.removed, skipped=counts.skipped
+        run,
+        added=counts.added,
+        changed=counts.changed,
+        removed=counts.removed,
+        skipped=counts.skipped,
+        left_out=left_out,
     )

@@ -14,9 +14,12 @@ from rowcast.keys import check_key_types, check_keys
 from rowcast.lock import held
 from rowcast.models import Column, Manifest, Run
 from rowcast.ports import Clock, DebtStore, DefinitionStore, SnapshotStore, Source, StateStore
+from rowcast.replay import Past, past_runs
 from rowcast.staging import restage, stage, store_partition
 
 MAX_PARTITIONS = 4096
+MOST_RUNS = 50_000
+"""More than a sync that runs each minute has in the time for which changes are kept."""
 
 
 class Taking(msgspec.Struct, kw_only=True):
@@ -56,6 +59,10 @@ def snapshot_run(sync: str, run: str, token: int, needs: Taking) -> Taken:
     if record.mode == "resync":
         partitions = enumerate(snapshot.manifest.partitions)
         numbers = sorted({*numbers, *(number for number, partition in partitions if partition.rows)})
+    past = ""
+    if record.replays is not None:
+        numbers = list(range(len(snapshot.manifest.partitions)))
+        past = needs.snapshots.put_work(sync, run, "past", _past(record, needs))
     key = needs.snapshots.put_work(sync, run, "partitions", numbers) if numbers else ""
     again = Taken(partitions=len(numbers), work_bucket=needs.snapshots.bucket_name(), work_key=key)
     if record.phase == "sealed":  # its chunks are made anew: see `open`
@@ -67,6 +74,8 @@ def snapshot_run(sync: str, run: str, token: int, needs: Taking) -> Taken:
         manifest=snapshot.key,
         snapshot_at=needs.clock.now(),
         rows=snapshot.manifest.rows,
+        past=past,
+        partitions=len(snapshot.manifest.partitions),
         partitions_to_diff=len(numbers),
         skipped=snapshot.manifest.rows if skip else 0,
         columns_added=[name for name in new if name not in old],
@@ -74,6 +83,13 @@ def snapshot_run(sync: str, run: str, token: int, needs: Taking) -> Taken:
     )
     needs.states.save(taken, token)
     return again
+
+
+def _past(record: Run, needs: Taking) -> list[Past]:
+    def identity(digest: str) -> str:
+        return needs.definitions.pinned(record.sync, digest).destination.identity
+
+    return past_runs(record, needs.states.runs(record.sync, MOST_RUNS), needs.clock.now(), identity)
 
 
 def _names(manifest: Manifest) -> list[str]:

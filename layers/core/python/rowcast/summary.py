@@ -42,6 +42,7 @@ def summarize(run: Run, status: str | None = None) -> dict[str, Any]:
         "requested_by": run.requested_by,
         "because": run.because,
         "decides": run.decides,
+        "left_out": run.left_out,
         "columns_added": run.columns_added,
         "columns_dropped": run.columns_dropped,
     }

@@ -19,7 +19,7 @@ import msgspec
 from rowcast.definition import Alerts, Definition, FilesSource
 from rowcast.errors import RowcastError
 from rowcast.metrics import Metric, of_calls
-from rowcast.models import Deployment, Run
+from rowcast.models import Deployment, FirstSend, Run
 from rowcast.ports import CallRecord, CallStore, Destination, Pace, Render, RetryQueue, Source
 
 if TYPE_CHECKING:
@@ -169,13 +169,16 @@ class Services:
     def destination(self, definition: Definition, deployment: Deployment) -> Destination:
         from rowcast.destinations import destination
         from rowcast.message import compile_address
+        from rowcast.replay import addressed_as_first_sent
         from rowcast.stores.oversize import S3Oversize
 
         return destination(
             definition,
             deployment,
             secrets=self.secrets,
-            address=compile_address,
+            address=lambda triggers: addressed_as_first_sent(
+                compile_address(triggers), lambda first: compile_address(self._first(definition, first).triggers)
+            ),
             oversize=S3Oversize(definition=definition, objects=self.objects),
         )
 
@@ -186,8 +189,18 @@ class Services:
 
     def render(self, definition: Definition, run: Run) -> Render:
         from rowcast.message import RunInfo, compile_message
+        from rowcast.replay import as_first_sent
 
-        return compile_message(definition, RunInfo(id=run.run, started_at=run.started_at))
+        return as_first_sent(
+            compile_message(definition, RunInfo(id=run.run, started_at=run.started_at)),
+            lambda first: compile_message(
+                self._first(definition, first), RunInfo(id=first.run, started_at=first.started_at)
+            ),
+        )
+
+    def _first(self, definition: Definition, first: FirstSend) -> Definition:
+        """The definition by which a change that is sent again was sent first."""
+        return self.definitions.pinned(definition.sync, first.definition)
 
     @cached_property
     def alerting(self) -> Alerting:

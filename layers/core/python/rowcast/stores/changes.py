@@ -122,8 +122,8 @@ class DynamoChanges:
             },
         )
 
-    def states(self, sync: str, run: str) -> Iterator[ChunkState]:
-        for item in query_prefix(self._client, self._table, _pk(sync, run), "state#"):
+    def states(self, sync: str, run: str, beginning: str = "") -> Iterator[ChunkState]:
+        for item in query_prefix(self._client, self._table, _pk(sync, run), f"state#{beginning}"):
             yield self._state(item)
 
     def mark_booked(self, sync: str, run: str, chunk: str) -> None:

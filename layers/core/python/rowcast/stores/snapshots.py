@@ -61,7 +61,7 @@ class S3Snapshots:
             return
         raise RunFailed(f"The download of {partition_key} kept breaking off.")
 
-    def put_work(self, sync: str, run: str, name: Literal["partitions", "chunks"], items: Sequence[Any]) -> str:
+    def put_work(self, sync: str, run: str, name: Literal["partitions", "chunks", "past"], items: Sequence[Any]) -> str:
         key = f"work/{sync}/{run}/{name}.json"
         self._objects.put(key, to_json(list(items)))
         return key
