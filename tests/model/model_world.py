@@ -67,7 +67,7 @@ class LoggingTarget(fakes.FakeDestination):
                     run=message.run,
                     took_effect=verdict.kind == "accepted" or (verdict.kind == "in_doubt" and self.in_doubt_arrives),
                     said=verdict.kind == "accepted",
-                    replay=batch_id.split("-")[0] if change.first is not None else "",
+                    replay=batch_id.split("-", maxsplit=1)[0] if change.first is not None else "",
                 )
             )
         self.calls.clear()

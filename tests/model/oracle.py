@@ -58,7 +58,7 @@ class Oracle:
         self.replays: dict[str, set[str]] = {}
         self._place: dict[Any, int] = {}
         self._owed: set[Any] = set()
-        self._last: dict[Any, str] = {}
+        self._last: dict[Any, Arrival] = {}
         self._seen = 0
         self.generation = 0
         self.looks = 0
@@ -127,16 +127,14 @@ class Oracle:
             self.doubts[arrival.id] = self.doubts.get(arrival.id, 0) + 1
         if arrival.took_effect:
             possible.append(arrival.row)
-        self._last[arrival.key] = arrival.id
+        self._last[arrival.key] = arrival
 
     def _replayed(self, arrival: Arrival) -> None:
-        """What is sent again was the last to be accepted of its row, and in doubt if it is not accepted again."""
+        """What is sent again is the last change that was sent of its row."""
         _check(arrival.id in self.bodies, "I5", f"{arrival.id} is sent again and was never sent")
-        last = self._last.get(arrival.key)
+        last = self._last[arrival.key].id
         _check(last == arrival.id, "I4", f"key {arrival.key} is sent {arrival.id} again, after {last}")
         self.replays.setdefault(arrival.id, set()).add(arrival.replay)
-        if not arrival.said:
-            self.possible[arrival.key].append(arrival.previous)
 
     def _in_order(self, arrival: Arrival) -> None:
         """The states sent of a row are states that it had, in the order in which it had them."""
@@ -171,6 +169,10 @@ class Oracle:
             now, accepted = snapshot.get(key), self.accepted.get(key)
             if key in owed:
                 debt = owed[key]
+                if (
+                    run.mode == "replay" and key in self._last
+                ):  # not accepted again: as if it had been in doubt at first
+                    possible.append(self._last[key].previous)
                 ok = any(same(debt.accepted, state) for state in possible)
                 _check(ok, "I3", f"the debt of {key} is measured from {debt.accepted}; accepted was {possible}")
                 _check(
