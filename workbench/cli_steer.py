@@ -147,6 +147,66 @@ def retry(
 
 
 @click.command()
+@steers("sync")
+@click.option("--run", "run_", metavar="RUN", help="What this run sent.")
+@click.option("--since", metavar="T", help="What was sent from then on: 2h, 3 days, or an ISO 8601 instant.")
+@click.option("--key", "keys", multiple=True, metavar="KEY", help="Only this row; may be given more than once.")
+@click.pass_obj
+def replay(
+    project: Path,
+    /,
+    sync: str,
+    run_: str | None,
+    since: str | None,
+    keys: tuple[str, ...],
+    yes: bool,
+    because: str,
+    json_: bool,
+    **where: Any,
+) -> int:
+    """Sends again what past runs sent, under the same ids; not what a newer change has replaced."""
+    from workbench import sent, show_plan, steering
+
+    after = sent.since(since) if since else None
+    if (run_ is None) == (since is None):
+        raise UsageFault("Say what to send again: --run RUN or --since T.")
+    if since and after is None:
+        raise UsageFault(f"'{since}' is no time. Write 2h, 3 days or 2026-11-20T15:00.")
+    place = ready(project, sync, **where, quiet=json_)
+    replays, gone = steering.past(place, sync, run=run_, since=after)
+    if gone:
+        click.echo(f"{gone} runs are too old: what they sent is kept for 30 days and can't be sent again.", err=True)
+    if replays is None:
+        return _nothing(
+            sync, json_, "No run that is kept sent anything then." if since else _never_sent(place, sync, run_)
+        )
+    only = steering.keys_of(place, sync, keys) if keys else None
+    if keys and only is None:
+        return _nothing(sync, json_, "No row of this sync can have such a key.")
+    question = ""
+    if not yes:
+        document = _planned(place, sync, json_, replays=replays, only=only)
+        left = show_plan.left_out(document["left_out"])
+        total = document["added"] + document["changed"] + document["removed"]
+        if not total:
+            return _nothing(sync, json_, f"Nothing can be sent again. {left}".strip())
+        (silent if json_ else click.echo)(left or "Nothing is left out.")
+        counts = ", ".join(f"{document[word]} {word}" for word in ("added", "changed", "removed"))
+        question = f"{sync}: send {total} past changes again ({counts})?"
+    return _steered(place, sync, "replay", question, json_, because=because, replays=replays, only=only)
+
+
+def _never_sent(place: Place, sync: str, run: str | None) -> str:
+    """Why nothing of a run can be sent again. Raises UsageFault when there is no such run."""
+    record = place.states.run(sync, str(run))
+    if record is None:
+        raise UsageFault(f"There is no run {run} of {sync}. To list runs: rowcast runs {sync}")
+    if record.chunks and record.phase == "committed":
+        return f"What run {run} sent is gone: it is kept for 30 days."
+    return f"Run {run} sent nothing."
+
+
+@click.command()
 @steers("run")
 @click.pass_obj
 def approve(project: Path, /, run: str, yes: bool, because: str, json_: bool, **where: Any) -> int:
@@ -179,22 +239,22 @@ def _decide(project: Path, run: str, mode: Mode, yes: bool, because: str, json_:
     return _steered(place, held.sync, mode, question, json_, because=because, run=run)
 
 
-def _planned(place: Place, sync: str, json_: bool) -> dict[str, Any]:
+def _planned(place: Place, sync: str, json_: bool, **wish: Any) -> dict[str, Any]:
     """What a run would do now, for a person to decide on."""
     from workbench import show, steering
 
-    result = show.followed(steering.ask(place, sync, "plan"), quiet=json_)
+    result = show.followed(steering.ask(place, sync, "plan", **wish), quiet=json_)
     if result["status"] != "planned":
         reason = result["reason"] or result["status"]
         raise RowcastError(f"What there is to decide on could not be counted: {reason} With --yes nobody is asked.")
     return steering.plan(place, sync, result["run"])
 
 
-def _nothing(sync: str, json_: bool) -> int:
+def _nothing(sync: str, json_: bool, reason: str = "No row that is owed fits.") -> int:
     if json_:
-        emit([{"sync": sync, "status": "nothing", "run": None, "reason": "No row that is owed fits."}])
+        emit([{"sync": sync, "status": "nothing", "run": None, "reason": reason}])
     else:
-        click.echo(f"{sync} owes no row that fits.")
+        click.echo(f"{sync}: {reason}")
     return COMPLETED
 
 
@@ -224,4 +284,4 @@ def _confirmed(question: str) -> bool:
         ) from None
 
 
-COMMANDS = (plan, retry, discard, resync, rebaseline, approve, reject_run)
+COMMANDS = (plan, retry, discard, resync, rebaseline, replay, approve, reject_run)

@@ -113,12 +113,12 @@ def _json(text: Any) -> Any:
 def history(place: Place, sync: str, key: str) -> Iterator[dict[str, Any]]:
     """Every change of the row in the runs whose change sets are kept, oldest first."""
     runs = sorted(place.states.runs(sync, _MOST_RUNS), key=lambda run: run.run)
-    columns = _key_columns(place, sync, runs)
+    columns = key_columns(place, sync, runs)
     key_hash = keys.key_hash(columns, key) if columns else None
     if key_hash is None:
         return
     for run in runs:
-        for chunk in _chunks(place, run, key_hash):
+        for chunk in _chunks(place, run, key_hash) if run.mode != "plan" else ():  # a plan is no part of a row's life
             if key_hash in chunk.settled:
                 yield {**_event(run, key, run.started_at), "operation": "settled"}
             for position, change in enumerate(chunk.changes):
@@ -126,7 +126,7 @@ def history(place: Place, sync: str, key: str) -> Iterator[dict[str, Any]]:
                     yield _change(place, run, chunk, position, change)
 
 
-def _key_columns(place: Place, sync: str, runs: Sequence[Run]) -> list[Column]:
+def key_columns(place: Place, sync: str, runs: Sequence[Run]) -> list[Column]:
     """The key's columns with their types, from the newest manifest that is still there."""
     manifests = [place.states.head(sync).manifest, *(run.manifest for run in reversed(runs))]
     for name in filter(None, manifests):
@@ -171,6 +171,7 @@ def _change(place: Place, run: Run, chunk: Chunk, position: int, change: Change)
         "after": after,
         "change_id": change.id,
         "retry_of": change.debt.first_run if change.debt else None,
+        "replay_of": change.first.run if change.first else None,
         "outcome": outcome.outcome if outcome else None,
         "reason": outcome.reason if outcome else "",
         "attempts": outcome.attempts if outcome else 0,

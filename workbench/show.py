@@ -127,6 +127,10 @@ def result(record: dict[str, Any]) -> None:
     outcomes = f"{record['accepted']} accepted, {record['rejected']} rejected, {record['in_doubt']} in doubt"
     owed = f"; owed {record['owed_before']} before, {record['owed_after']} after"
     out.print(f"  {outcomes}{owed if record['owed_before'] or record['owed_after'] else ''}", soft_wrap=True)
+    if record.get("left_out"):
+        from workbench.show_plan import left_out
+
+        out.print(f"  {escape(left_out(record['left_out']))}", soft_wrap=True)
     if record["owed_after"]:
         out.print(f"  [dim]to list them: rowcast rejects {escape(record['sync'])}[/]", soft_wrap=True)
     _columns(record)
@@ -168,6 +172,7 @@ def run_info(record: dict[str, Any]) -> None:
         "chunks": record["chunks"],
         "changes": f"{record['added']} added, {record['changed']} changed, {record['removed']} removed",
         "skipped": record["skipped"],
+        "left out": "; ".join(f"{count}: {reason}" for reason, count in record.get("left_out", {}).items()),
         "outcomes": f"{record['accepted']} accepted, {record['rejected']} rejected, {record['in_doubt']} in doubt",
         "sends": record["attempts"],
         "owed": f"{record['owed_before']} before, {record['owed_after']} after",

@@ -37,6 +37,14 @@ def plan(document: dict[str, Any]) -> None:
     out.print(f"  At least {document['calls']:,} calls. Nothing was sent.", soft_wrap=True)
 
 
+def left_out(reasons: dict[str, int]) -> str:
+    """Past changes that are not sent again, by reason; empty when there are none."""
+    if not reasons:
+        return ""
+    told = "; ".join(f"{count:,}: {reason}" for reason, count in sorted(reasons.items(), key=lambda one: -one[1]))
+    return f"Left out {sum(reasons.values()):,} changes ({told})."
+
+
 def _change(one: dict[str, Any]) -> None:
     out = show.out
     colour = show.COLOURS[one["operation"]]

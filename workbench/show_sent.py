@@ -78,6 +78,7 @@ def history(sync: str, key: str, records: list[dict[str, Any]]) -> None:
 
 def _moment(one: dict[str, Any]) -> None:
     again = f"  [dim]owed since {one['retry_of']}[/]" if one.get("retry_of") else ""
+    again += f"  [dim]sent again, first by {one['replay_of']}[/]" if one.get("replay_of") else ""
     out.print(f"[bold]{one['time'][:19].replace('T', ' ')}[/]  run {one['run']}  {coloured(one['operation'])}{again}")
     if one["operation"] == "settled":
         out.print("  nothing is owed any more: the source is back at what was accepted")
@@ -86,7 +87,8 @@ def _moment(one: dict[str, Any]) -> None:
         out.print(f"  {escape(name)}: [red]{escape(old)}[/] → [green]{escape(new)}[/]", soft_wrap=True)
     if one["message"] is not None:
         out.print(f"  [dim]message[/] {escape(text_of(one['message']))}", soft_wrap=True)
-    outcome = _word(one["outcome"]) if one["outcome"] else "[yellow]no outcome yet[/]"
+    waiting = "no outcome yet" if one["run_status"] == "running" else f"not sent: the run was {one['run_status']}"
+    outcome = _word(one["outcome"]) if one["outcome"] else f"[yellow]{waiting}[/]"
     tries = f"{one['attempts']} send{'s' if one['attempts'] != 1 else ''}"
     reason = f": {escape(one['reason'])}" if one["reason"] else ""
     out.print(f"  {outcome} after {tries}{reason}", soft_wrap=True)

@@ -8,11 +8,14 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rowcast.models import Mode, Request, Run, Selection, from_json, to_json
+from rowcast.models import Mode, Replay, Request, Run, Selection, from_json, to_json
 from rowcast.plan import plan_key
+from rowcast.replay import replayable
+from rowcast.snapshot import MOST_RUNS
 from workbench.deployment import Place
-from workbench.keys import matches
+from workbench.keys import key_hash, matches
 from workbench.running import Execution
+from workbench.sent import key_columns
 
 
 def who(place: Place) -> str:
@@ -48,6 +51,21 @@ def held(place: Place, syncs: Iterable[str], run: str) -> Run | None:
     """The run of this name that waits for an approval."""
     waiting = (sync for sync in syncs if place.states.head(sync).held == run)
     return next((place.states.run(sync, run) for sync in waiting), None)
+
+
+def past(place: Place, sync: str, *, run: str | None, since: float | None) -> tuple[Replay | None, int]:
+    """The runs that sent something, that one or all since then; and how many of these are kept no more."""
+    sending = [one for one in place.states.runs(sync, MOST_RUNS) if one.phase == "committed" and one.chunks]
+    wanted = [one for one in sending if one.run == run or (since is not None and one.started_at >= since)]
+    kept = [one.generation for one in wanted if replayable(one, time.time())]
+    return (Replay(first=min(kept), last=max(kept)) if kept else None), len(wanted) - len(kept)
+
+
+def keys_of(place: Place, sync: str, wanted: Sequence[str]) -> Selection | None:
+    """The rows of these keys; None when one of them is no key of the sync's."""
+    columns = key_columns(place, sync, place.states.runs(sync, 5))
+    hashes = [key_hash(columns, key) if columns else None for key in wanted]
+    return Selection(key_hashes=tuple(found for found in hashes if found)) if all(hashes) else None
 
 
 def plan(place: Place, sync: str, run: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ CORE = "layers/core/python/rowcast"
 SUITE = [
     "tests/unit/test_route.py",
     "tests/unit/test_overlap.py",
+    "tests/unit/test_replay.py",
     "tests/model/test_crashes.py",
     "tests/model/test_model.py",
     "tests/contract/test_destinations.py",
@@ -163,6 +164,20 @@ MUTATIONS = [
         "snapshot.py",
         "return sorted(differing | {",
         "return sorted(differing & {",
+    ),
+    Mutation(
+        "replay a change after a newer one",
+        "I4",
+        "replay.py",
+        "    if newest[change.key_hash] != change.id:",
+        "    if False:",
+    ),
+    Mutation(
+        "replay a message as it would be made now",
+        "I5",
+        "replay.py",
+        "        if change.first is None:\n            return render(change)",
+        "        if True:\n            return render(change)",
     ),
     Mutation(
         "delete files that a kept snapshot shares",
