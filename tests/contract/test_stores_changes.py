@@ -186,6 +186,7 @@ def test_states_come_in_order_of_their_chunks(stores: Stores) -> None:
         stores.changes.claim("orders", "r1", chunk, 1, "a", 1.0)
         stores.changes.put_chunk(a_chunk(chunk))
     assert [found.chunk for found in stores.changes.states("orders", "r1")] == ["c1", "c2", "c3"]
+    assert [found.chunk for found in stores.changes.states("orders", "r1", "c2")] == ["c2"]
 
 
 def test_many_states_and_results_come_over_several_pages(stores: Stores) -> None:
