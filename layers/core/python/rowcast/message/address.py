@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from rowcast.definition import Trigger, Triggers
 from rowcast.errors import MessageInvalid
 from rowcast.message.run import RunInfo
-from rowcast.models import OPERATIONS
+from rowcast.models import OPERATIONS, Change
 from rowcast.ports import Address, MessageToSend
 
 SOURCE_CHARACTERS = 256
@@ -39,9 +40,12 @@ def _text(text: str) -> Callable[[MessageToSend], str]:
     from rowcast.message.template import compile_text
 
     template = compile_text(text)
-    return lambda message: template.line(
-        message.change, RunInfo(id=message.run, started_at=message.time).names(message.sync)
-    )
+
+    @lru_cache(maxsize=4)  # the messages of a run have all this in common
+    def lines(run: str, started_at: float, sync: str) -> Callable[[Change], str]:
+        return template.lines(RunInfo(id=run, started_at=started_at).names(sync))
+
+    return lambda message: lines(message.run, message.time, message.sync)(message.change)
 
 
 def _source(text: str) -> str:

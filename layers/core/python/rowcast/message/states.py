@@ -45,6 +45,7 @@ class Tracker:
     def __init__(self, source: str) -> None:
         self.source = source
         self.opened = 0
+        self.begins: dict[ContentNode, str] = {}  # the state in which each piece of the template's own text begins
         self.loops: list[str | None] = []  # per open loop the state to come back to; None: not to be left from here
 
     def template(self, nodes: list[Node]) -> None:
@@ -74,6 +75,7 @@ class Tracker:
         return state
 
     def content(self, node: ContentNode, state: str) -> str:
+        self.begins[node] = state
         if state in (CAPTURED, UNREACHED):
             return state
         start = max(self.source.find(node.text, node.token.start_index), 0)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
 from liquid.ast import Node
 from liquid.builtin.content import ContentNode
-from liquid.builtin.expressions import Filter, KeywordArgument, LoopExpression, StringLiteral
-from liquid.builtin.expressions.primitive import FloatLiteral, RangeLiteral
 from liquid.exceptions import (
-    BlockNestingError,
     ContextDepthError,
     LiquidError,
     LiquidTypeError,
@@ -22,15 +17,18 @@ from liquid.exceptions import (
     LoopIterationLimitError,
     OutputStreamLimitError,
 )
-from liquid.expression import Expression
 from liquid.output import LimitedStringIO
 from liquid.template import BoundTemplate
 
 from rowcast.errors import MessageInvalid
 from rowcast.message import nodes as limits
+from rowcast.message.checks import check_expressions, syntax_problem
+from rowcast.message.compiler import Code, compiled
 from rowcast.message.errors import TemplateError, json_problem, json_problem_index, line_and_column
-from rowcast.message.filters import CASTS
-from rowcast.message.nodes import Context, MessageEnvironment, bound_count, bound_range, environment
+from rowcast.message.expressions import Unknown
+from rowcast.message.nodes import Context, environment
+from rowcast.message.proof import written_by
+from rowcast.message.runtime import MAX_TEXT, GiveUp, whole
 from rowcast.message.states import Tracker
 from rowcast.message.values import RowRefused
 from rowcast.models import Change, from_json, to_json
@@ -46,15 +44,44 @@ _EXPECTED = {
 
 
 class Template:
-    """A template that can be rendered safely. What `render` does may be replaced by something quicker: the tree, with
-    a way of writing set on each output, is all there is to know."""
+    """A template that can be rendered safely: by code that is compiled from its tree, and by the interpreter, which
+    has the last word. Both walk the same tree, with a way of writing set on each output.
 
-    def __init__(self, source: str, bound: BoundTemplate) -> None:
+    `proven`: the code's text is compact JSON. `interpreted`: what the compiler does not know, and where; then every row
+    is interpreted. `mended`: rows that the code gave up on, so that they were rendered twice.
+    """
+
+    def __init__(self, source: str, bound: BoundTemplate, tracker: Tracker) -> None:
         self.source = source
         self.bound = bound
+        self.mended = 0
+        self.interpreted: str | None = None
+        self.code: Code | None = None
+        written = written_by(tracker.begins, bound.nodes)
+        self.proven = written is not None
+        try:
+            self.code = compiled(environment(), bound.nodes, written)
+        except Unknown as unknown:
+            line, column = line_and_column(source, unknown.place)
+            self.interpreted = f"{unknown.what} at line {line}, column {column}"
 
     def renderer(self, names: dict[str, Any]) -> Render:
         """`names`: what is the same for every change; `run.started_at` is what `now` means."""
+        quick, interpret = self._quick(*_with_now(names)), self.interpreter(names)
+        if quick is None:
+            return interpret
+
+        def render(change: Change) -> bytes:
+            try:
+                return quick(change)
+            except Exception:  # whatever it is: the interpreter says what becomes of the row
+                self.mended += 1
+            return interpret(change)
+
+        return render
+
+    def interpreter(self, names: dict[str, Any]) -> Render:
+        """As `renderer`, without the compiled code."""
         names, now = _with_now(names)
 
         def render(change: Change) -> bytes:
@@ -70,10 +97,43 @@ class Template:
 
         return render
 
-    def line(self, change: Change, names: dict[str, Any]) -> str:
-        """One line of text, for what is no JSON. `names`: as for `renderer`."""
+    def lines(self, names: dict[str, Any]) -> Callable[[Change], str]:
+        """Renders one line of text, for what is no JSON. `names`: as for `renderer`."""
         names, now = _with_now(names)
-        return " ".join(self.text(_about(change, names), now).split())
+        quick = self._texts(names, now)
+
+        def line(change: Change) -> str:
+            if quick:
+                try:
+                    return " ".join(whole(quick(change)).split())
+                except Exception:
+                    self.mended += 1
+            return " ".join(self.text(_about(change, names), now).split())
+
+        return line
+
+    def _quick(self, names: dict[str, Any], now: datetime) -> Render | None:
+        texts = self._texts(names, now)
+        if texts is None:
+            return None
+        if not self.proven:
+            return lambda change: to_json(from_json(texts(change)))
+
+        def render(change: Change) -> bytes:
+            text = texts(change)
+            if len(text) > MAX_TEXT:
+                raise GiveUp
+            return text.encode()
+
+        return render
+
+    def _texts(self, names: dict[str, Any], now: datetime) -> Callable[[Change], str] | None:
+        if self.code is None:
+            return None
+        function, same = self.code.function, [names[name] for name in ("sync", "run", "now", "today")]
+        if self.code.needs_change:
+            return lambda change: function(change.row, change.before, _facts(change), *same, now)
+        return lambda change: function(change.row, change.before, None, *same, now)
 
     def origin(self, index: int, names: dict[str, Any], now: datetime) -> str:
         """Which part of the template wrote the character `index` of the text: that is the same for all rows that fail
@@ -124,8 +184,11 @@ def _with_now(names: dict[str, Any]) -> tuple[dict[str, Any], datetime]:
 
 
 def _about(change: Change, names: dict[str, Any]) -> dict[str, Any]:
-    about = {"operation": change.operation, "id": change.id, "columns": change.columns}
-    return {**names, "row": change.row, "previous": change.before, "change": about}
+    return {**names, "row": change.row, "previous": change.before, "change": _facts(change)}
+
+
+def _facts(change: Change) -> dict[str, Any]:
+    return {"operation": change.operation, "id": change.id, "columns": change.columns}
 
 
 @lru_cache(maxsize=64)
@@ -145,69 +208,15 @@ def _compile(source: str, track: Callable[[Tracker, list[Node]], None]) -> Templ
     try:
         bound = env.from_string(source)
     except LiquidError as error:
-        problem = _syntax_problem(error, source)
+        problem = syntax_problem(error, source)
     except RecursionError:
         problem = TemplateError("the template is nested too deeply", 1, 1)
     else:
         if not bound.nodes:
             raise TemplateError("the template is empty", 1, 1)
-        track(Tracker(source), bound.nodes)
+        tracker = Tracker(source)
+        track(tracker, bound.nodes)
         for node in bound.nodes:
-            _check_expressions(node, env, source)
-        return Template(source, bound)
+            check_expressions(node, env, source)
+        return Template(source, bound, tracker)
     raise problem
-
-
-def _syntax_problem(error: LiquidError, source: str) -> TemplateError:
-    token = error.token
-    at_end = token is None or token.start_index < 0
-    place = len(source.rstrip()) if token is None or at_end else token.start_index
-    if isinstance(error, BlockNestingError):
-        message = f"blocks are nested more than {MessageEnvironment.block_nesting_limit} deep"
-    elif token and token.value in ("include", "render"):
-        message = f"`{token.value}` is off: a message's template stands alone"
-    else:
-        message = str(error.message).replace("unexpected tag ", "unknown or misplaced tag ")
-        message = message.replace("end of expression", "end of the template") if at_end else message
-    return TemplateError(message, *line_and_column(source, place))
-
-
-def _check_expressions(node: Node, env: MessageEnvironment, source: str) -> None:
-    for expression in node.expressions():
-        _check_expression(expression, env, source)
-    for child in node.children(None):  # type: ignore[arg-type]
-        _check_expressions(child, env, source)
-
-
-def _check_expression(expression: Expression, env: MessageEnvironment, source: str) -> None:
-    """Checks filters, makes literals exact, and bounds what counts: a row must not choose how long a range is."""
-    if isinstance(expression, FloatLiteral):  # 0.1 as a float would differ from a row's decimal 0.1
-        expression.value = Decimal(expression.token.value)  # type: ignore[assignment]
-    if isinstance(expression, RangeLiteral):
-        bound_range(expression)
-    if isinstance(expression, LoopExpression):
-        expression.limit = bound_count(expression.limit) if expression.limit else None
-        expression.cols = bound_count(expression.cols) if expression.cols else None
-        if expression.offset and not isinstance(expression.offset, StringLiteral):
-            expression.offset = bound_count(expression.offset)
-    for used in getattr(expression, "filters", None) or ():
-        _check_filter(used, env, source)
-    for child in expression.children():
-        _check_expression(child, env, source)
-
-
-def _check_filter(used: Filter, env: MessageEnvironment, source: str) -> None:
-    place = line_and_column(source, used.token.start_index)
-    known = env.checked_filters.get(used.name)
-    if known is None:
-        near = difflib.get_close_matches(used.name, env.filters, 1)
-        hint = f"; did you mean `{near[0]}`?" if near else ""
-        raise TemplateError(f"unknown filter `{used.name}`{hint}", *place)
-    names = [arg.name for arg in used.args if isinstance(arg, KeywordArgument)]
-    try:
-        known.check(len(used.args) - len(names), names)
-    except TypeError:
-        raise TemplateError(f"the filter `{used.name}` does not take these arguments", *place) from None
-    kind = used.args[0].value if used.name == "cast" else None
-    if isinstance(kind, StringLiteral) and kind.value not in CASTS:
-        raise TemplateError(f"`cast` knows {', '.join(CASTS)}", *place)
