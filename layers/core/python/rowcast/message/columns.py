@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from rowcast.definition import Field
 from rowcast.errors import MessageInvalid
@@ -10,39 +14,78 @@ from rowcast.message.errors import TemplateError, json_problem
 from rowcast.models import Change, Row, from_json, to_json
 from rowcast.ports import Render
 
+_N, _I = b"NI"
+_nan, _infinity = re.compile(b"NaN").search, re.compile(b"Infinity").search
+
 
 def all_columns(change: Change) -> bytes:
     """The whole row, in the order of its columns."""
-    return encode(change.row)
+    row = change.after
+    return encode(change.row if row is None else row)
 
 
 def from_columns(columns: dict[str, str | Field]) -> Render:
     """`columns`: output name to a column or a field; dots in the output name nest."""
-    check_columns(columns)
-    parts = [(tuple(name.split(".")), _field(given)) for name, given in columns.items()]
+    build = _builder(check_columns(columns))
 
     def render(change: Change) -> bytes:
-        row = change.row
-        message: dict[str, Any] = {}
-        for path, field in parts:
-            value = _value(field, row)
-            if value is not None or field.when_null == "send":
-                _put(message, path, value)
-        return encode(message)
+        row = change.after
+        if row is None:
+            row = change.row
+        try:
+            message = build(row)
+        except KeyError as error:
+            name = error.args[0]
+        else:
+            return encode(message)
+        raise MessageInvalid(f"The row has no column `{name}`: the message's `columns` names it.")
 
     return render
 
 
-def _field(given: str | Field) -> Field:
-    return Field(column=given) if isinstance(given, str) else given
+Tree = dict[str, "Field | Tree"]
 
 
-def _value(field: Field, row: Row) -> Any:
-    if field.column is None:
-        return field.value
-    if field.column not in row:
-        raise MessageInvalid(f"The row has no column `{field.column}`: the message's `columns` names it.")
-    return row[field.column]
+def _builder(tree: Tree) -> Callable[[Row], Any]:
+    """Makes of a row what encodes to the message, by one expression that holds names as literals alone: structs, which
+    cost half of what dictionaries do. Raises KeyError for a column that the row has not."""
+    known: dict[str, Any] = {"__builtins__": {}, "UNSET": msgspec.UNSET}
+    code = _code(tree, known)[0]
+    return eval(f"lambda row: {code}", known)  # type: ignore[no-any-return]  # noqa: S307
+
+
+def _code(part: Field | Tree, known: dict[str, Any]) -> tuple[str, list[str]]:
+    """The code, and the columns that must all be null for it to give UNSET; empty when it never does."""
+    name = f"k{len(known)}"
+    if isinstance(part, Field):
+        if part.column is None:
+            known[name] = msgspec.Raw(to_json(part.value))
+            return name, []
+        read = f"row[{part.column!r}]"
+        if part.when_null == "send":
+            return read, []
+        return f"(UNSET if {read} is None else {read})", [part.column]
+    known[name] = None
+    parts = [_code(one, known) for one in part.values()]
+    known[name] = _struct(list(part))
+    made = f"{name}({', '.join(code for code, _ in parts)})"
+    if not all(nulls for _, nulls in parts):
+        return made, []
+    nulls = [column for _, columns in parts for column in columns]
+    return f"(UNSET if {' is '.join(f'row[{column!r}]' for column in nulls)} is None else {made})", nulls
+
+
+def _struct(names: list[str]) -> Callable[..., Any]:
+    """Makes an object of values, in this order of its names."""
+    fields = [f"f{number}" for number in range(len(names))]
+    try:
+        return msgspec.defstruct(
+            "Part", [(field, Any) for field in fields], rename=dict(zip(fields, names, strict=True))
+        )
+    except ValueError:  # msgspec takes no names that JSON would have to escape
+        return lambda *values: {
+            name: value for name, value in zip(names, values, strict=True) if value is not msgspec.UNSET
+        }
 
 
 def from_column(column: str) -> Render:
@@ -65,35 +108,35 @@ def from_column(column: str) -> Render:
     return render
 
 
-def check_columns(columns: dict[str, str | Field]) -> None:
-    """Raises TemplateError for output names that cannot stand in one object, whatever a row leaves out."""
-    taken: dict[str, Any] = {}
-    for name in columns:
+def check_columns(columns: dict[str, str | Field]) -> Tree:
+    """The parts of the object by name. Raises TemplateError for output names that cannot stand in one object, whatever
+    a row leaves out."""
+    tree: Tree = {}
+    for name, given in columns.items():
         path = tuple(name.split("."))
         if not all(path):
             raise TemplateError(f"the output name `{name}` has an empty part", 1, 1)
-        if not _put(taken, path, None):
+        if not _put(tree, path, Field(column=given) if isinstance(given, str) else given):
             raise TemplateError(f"the output name `{name}` excludes another one: it is a value and an object", 1, 1)
     if not columns:
         raise TemplateError("`columns` names no column", 1, 1)
+    return tree
 
 
-def _put(target: dict[str, Any], path: tuple[str, ...], value: Any) -> bool:
+def _put(tree: Tree, path: tuple[str, ...], field: Field) -> bool:
     for part in path[:-1]:
-        target = target.setdefault(part, {})
-        if not isinstance(target, dict):
+        inner = tree.setdefault(part, {})
+        if isinstance(inner, Field):
             return False
-    if path[-1] in target:
-        return False
-    target[path[-1]] = value
-    return True
+        tree = inner
+    return tree.setdefault(path[-1], field) is field
 
 
 def encode(value: Any) -> bytes:
     try:
         data = to_json(value)
-        if b"NaN" in data or b"Infinity" in data:  # a decimal that is no number encodes to what is no JSON
-            from_json(data)
+        if (_N in data and _nan(data)) or (_I in data and _infinity(data)):
+            from_json(data)  # a decimal that is no number encodes to what is no JSON; one letter is found much sooner
     except (ValueError, TypeError, RecursionError) as error:
         reason = "half a surrogate pair, which is no Unicode text" if isinstance(error, UnicodeError) else "no JSON"
     else:

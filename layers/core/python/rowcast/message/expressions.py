@@ -169,7 +169,6 @@ class Expressions:
         named = {str(arg.name): self.value(arg.value) for arg in used.args if isinstance(arg, KeywordArgument)}
         call = self.constant(self.env.checked_filters[used.name])
         names, given = [self.new("t") for _ in (left, *values)], [left, *values]
-        # tuples of constants cost nothing, so what the arguments are is looked at for each row alike
         more = "".join(f", {name}" for name in names[1:])
         keywords = "".join(f", **{{{name!r}: {value}}}" for name, value in named.items())
         slow = f"{call}({names[0]}{more}{keywords}, context=work)"
@@ -187,11 +186,10 @@ class Expressions:
         texts = _QUICK.get((name, len(names) - 1))
         if texts:
             short = " and ".join(f"len({one}) < {SHORT}" for one in names)
-            return f"{texts.format(*names)} if ({_all(kinds)}) == ({_all(['str'] * len(kinds))}) and {short}"
+            return f"{texts.format(*names)} if {_all(kinds, 'str')} and {short}"
         if name in _QUICK_NUMBERS and len(names) == 2:
             small = " and ".join(f"-{_SMALL} < {one} < {_SMALL}" for one in names)
-            code = f"{names[0]} {_QUICK_NUMBERS[name]} {names[1]}"
-            return f"{code} if ({_all(kinds)}) == (int, int) and {small}"
+            return f"{names[0]} {_QUICK_NUMBERS[name]} {names[1]} if {_all(kinds, 'int')} and {small}"
         return None
 
     def number_range(self, literal: RangeLiteral) -> str:
@@ -201,8 +199,9 @@ class Expressions:
         return self.value(getattr(expression, "bounded", expression))
 
 
-def _all(parts: list[str]) -> str:
-    return ", ".join(parts) + ("," if len(parts) == 1 else "")
+def _all(kinds: list[str], wanted: str) -> str:
+    """`&` computes all of them, `and` would stop at the first that is not."""
+    return " & ".join(f"({kind} is {wanted})" for kind in kinds)
 
 
 def _plain(segment: Any) -> str | int:

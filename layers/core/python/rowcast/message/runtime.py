@@ -26,7 +26,6 @@ SHORT = 4096
 """Characters of a text that a filter is written out for in the code, where its work is not counted one by one."""
 FILTER_COST = 2 * (20 + SHORT) * MAX_TEXT // (limits.MAX_WORK // 2)
 UNDEFINED = Undefined("")
-_SPECIAL = ("size", "first", "last")
 _GETTER: Any = SimpleNamespace(env=environment())
 
 
@@ -53,7 +52,7 @@ class Work:
 def item(value: Any, key: Any) -> Any:
     """A part of a value, as the library finds it."""
     try:
-        if type(value) is dict and key not in _SPECIAL:
+        if type(value) is dict and key in value:
             return value[key]
         return RenderContext.get_item(_GETTER, value, key)
     except (KeyError, TypeError, IndexError):
