@@ -45,7 +45,15 @@ class Patient:
         self.deployment: Deployment | None = None
 
     def examine(self) -> Iterator[Check]:
-        for part in (self._deployed, self._secrets, self._source, self._target, self._function, self._quotas):
+        for part in (
+            self._deployed,
+            self._template,
+            self._secrets,
+            self._source,
+            self._target,
+            self._function,
+            self._quotas,
+        ):
             try:
                 yield from part()
             except (ClientError, BotoCoreError) as error:
@@ -67,6 +75,16 @@ class Patient:
             yield self._say("deployed", "ok", "The deployed sync is that of this folder.")
         else:
             yield self._say("deployed", "warn", "The folder differs from what is deployed.", todo="make deploy")
+
+    def _template(self) -> Iterator[Check]:
+        from rowcast.message import interpreted
+
+        count, reasons = interpreted(self.definition)
+        if reasons:
+            found = f"{len(reasons)} of {count} templates cannot be compiled and are interpreted: {'; '.join(reasons)}."
+            yield self._say("template", "warn", found, todo="Works, but a worker renders far fewer rows a second.")
+        elif count:
+            yield self._say("template", "ok", f"{count} compiled.")
 
     # --- source ---
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from rowcast.definition import Account, EventBridgeDestination, LambdaDestination, Limits, Rate, SecretRef
+from rowcast.definition import Account, EventBridgeDestination, LambdaDestination, Limits, Message, Rate, SecretRef
 from rowcast.models import Deployment
 from tests.world import sync_definition
 from workbench import buses, policies
@@ -157,3 +157,25 @@ def test_buses_of_every_page_are_listed() -> None:
 
     listed = list(buses.found(SimpleNamespace(list_event_buses=page), "eu-west-1"))
     assert [bus["name"] for bus in listed] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("template", "status", "found"),
+    [
+        ('{"id": {{ row.id }}}', "ok", "1 compiled."),
+        (
+            '{"id": {% ifchanged %}1{% endifchanged %}}',
+            "warn",
+            "1 of 1 templates cannot be compiled and are interpreted: the tag `ifchanged` at line 1, column 11.",
+        ),
+    ],
+)
+def test_a_template_that_is_interpreted_is_a_warning_that_names_the_reason(
+    template: str, status: str, found: str
+) -> None:
+    one = patient(sync_definition(message=Message(template=template)))
+    assert [(check.check, check.status, check.found) for check in one._template()] == [("template", status, found)]
+
+
+def test_a_sync_without_a_template_is_not_checked_for_one() -> None:
+    assert list(patient(sync_definition())._template()) == []

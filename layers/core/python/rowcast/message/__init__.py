@@ -7,7 +7,7 @@ MessageInvalid; its text names places in the template or the output, never a row
 from __future__ import annotations
 
 from rowcast.definition import Definition, Message
-from rowcast.message.address import check_text, compile_address
+from rowcast.message.address import check_text, compile_address, is_template
 from rowcast.message.columns import all_columns, check_columns, from_column, from_columns
 from rowcast.message.envelope import in_envelope
 from rowcast.message.errors import TemplateError
@@ -15,7 +15,15 @@ from rowcast.message.run import RunInfo
 from rowcast.models import OPERATIONS, Change
 from rowcast.ports import Render
 
-__all__ = ["RunInfo", "TemplateError", "check_message", "check_text", "compile_address", "compile_message"]
+__all__ = [
+    "RunInfo",
+    "TemplateError",
+    "check_message",
+    "check_text",
+    "compile_address",
+    "compile_message",
+    "interpreted",
+]
 
 
 def compile_message(definition: Definition, run: RunInfo) -> Render:
@@ -43,6 +51,22 @@ def _compile_body(message: Message, sync: str, run: RunInfo) -> Render:
 
         return compile_template(message.template).renderer(run.names(sync))
     return all_columns
+
+
+def interpreted(definition: Definition) -> tuple[int, list[str]]:
+    """How many templates the sync has, and for each that cannot be compiled what is the reason, and where.
+
+    Raises TemplateError as `check_message` does."""
+    messages = {definition.message_of(operation).template for operation in OPERATIONS}
+    triggers = [definition.triggers.of(operation) for operation in OPERATIONS]
+    texts = {text for one in triggers if one for text in (one.source, one.detail_type) if text and is_template(text)}
+    sources = [source for source in messages if source is not None]
+    if not sources and not texts:
+        return 0, []
+    from rowcast.message.template import compile_template, compile_text
+
+    templates = [*map(compile_template, sources), *map(compile_text, texts)]
+    return len(templates), sorted(one.interpreted for one in templates if one.interpreted)
 
 
 def check_message(message: Message) -> None:

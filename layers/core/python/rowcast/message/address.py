@@ -34,8 +34,12 @@ def check_text(text: str) -> None:
     _text(text)
 
 
+def is_template(text: str) -> bool:
+    return "{{" in text or "{%" in text
+
+
 def _text(text: str) -> Callable[[MessageToSend], str]:
-    if "{{" not in text and "{%" not in text:
+    if not is_template(text):
         return lambda _: text
     from rowcast.message.template import compile_text
 
