@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from aws_cdk import Duration
@@ -14,6 +15,7 @@ from infra.constructs.functions import Functions
 
 NAMESPACE = "Rowcast"
 PERIOD = Duration.minutes(5)
+HOUR = 3600
 WHOLE, HALF, THIRD, HEIGHT = 24, 12, 8, 6
 _GREEN, _RED, _ORANGE, _BLUE = "#2ca02c", "#d62728", "#ff7f0e", "#1f77b4"
 _COLORS = {
@@ -23,7 +25,10 @@ _COLORS = {
     "Completed": _GREEN,
     "Failed": _RED,
     "Held": _ORANGE,
+    "FailedCalls": _RED,
+    "ThrottledCalls": _ORANGE,
 }
+"""What is bad is drawn first, at the bottom of its stack, where even a little of it is seen."""
 
 
 class Dashboards(Construct):
@@ -59,34 +64,40 @@ class Dashboards(Construct):
         return [
             [
                 cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms.all, width=HALF, height=HEIGHT),
-                self._graph("Runs", self._totals("Completed", "Failed", "Held"), width=HALF, stacked=True),
+                self._graph("Runs", self._totals("Failed", "Held", "Completed"), width=HALF, stacked=True),
             ],
             [
-                self._graph("What became of changes", self._totals("Accepted", "Rejected", "InDoubt"), stacked=True),
-                self._graph("Rows owed, by sync", [self._by_sync("Owed", "Maximum")]),
-                self._graph("Age of the oldest debt, by sync (s)", [self._by_sync("OldestDebtSeconds", "Maximum")]),
+                self._graph("What became of changes", self._totals("Rejected", "InDoubt", "Accepted"), stacked=True),
+                self._graph("Rows owed, by sync", [self._by_sync("Owed")]),
+                self._graph("Age of the oldest debt, by sync (hours)", [self._by_sync("OldestDebtSeconds", over=HOUR)]),
             ],
             [
-                self._graph("Seconds of a run, by sync", [self._by_sync("Seconds", "Maximum")]),
-                self._graph("Rows in the model, by sync", [self._by_sync("Rows", "Maximum")]),
+                self._graph("Seconds of a run, by sync", [self._by_sync("Seconds")]),
+                self._graph("Rows in the model, by sync", [self._by_sync("Rows")]),
                 self._graph(
                     "Calls, and those that were throttled or failed",
                     self._totals("Calls", "ThrottledCalls", "FailedCalls"),
                 ),
             ],
             [
-                self._graph("Errors of functions", [one.function.metric_errors(period=PERIOD) for one in handlers]),
                 self._graph(
-                    "Longest call (ms)",
-                    [one.function.metric_duration(period=PERIOD, statistic="Maximum") for one in handlers],
+                    "Errors of functions",
+                    [one.function.metric_errors(period=PERIOD, label=one.node.id) for one in handlers],
+                ),
+                self._graph(
+                    "Longest call of functions (ms)",
+                    [
+                        one.function.metric_duration(period=PERIOD, statistic="Maximum", label=one.node.id)
+                        for one in handlers
+                    ],
                 ),
                 self._graph(
                     "Executions",
                     [
-                        state_machine.metric_started(period=PERIOD),
-                        state_machine.metric_succeeded(period=PERIOD, color=_GREEN),
-                        state_machine.metric_failed(period=PERIOD, color=_RED),
-                        state_machine.metric_timed_out(period=PERIOD, color=_ORANGE),
+                        state_machine.metric_started(period=PERIOD, label="Started"),
+                        state_machine.metric_succeeded(period=PERIOD, label="Succeeded", color=_GREEN),
+                        state_machine.metric_failed(period=PERIOD, label="Failed", color=_RED),
+                        state_machine.metric_timed_out(period=PERIOD, label="Timed out", color=_ORANGE),
                     ],
                 ),
             ],
@@ -106,9 +117,9 @@ class Dashboards(Construct):
                 )
             ],
             [
-                self._graph("Runs", of("Completed", "Failed", "Held"), stacked=True),
+                self._graph("Runs", of("Failed", "Held", "Completed"), stacked=True),
                 self._graph("Changes found", of("Added", "Changed", "Removed", "Skipped"), stacked=True),
-                self._graph("What became of them", of("Accepted", "Rejected", "InDoubt"), stacked=True),
+                self._graph("What became of them", of("Rejected", "InDoubt", "Accepted"), stacked=True),
             ],
             [
                 self._graph(
@@ -120,7 +131,7 @@ class Dashboards(Construct):
                 self._graph("Rows owed", of("Owed", statistic="Maximum")),
             ],
             [
-                self._graph("Age of the oldest debt (s)", of("OldestDebtSeconds", statistic="Maximum")),
+                self._graph("Age of the oldest debt (hours)", [self._hours("OldestDebtSeconds", sync)]),
                 self._graph(
                     "Calls, and those that were throttled or failed", of("Calls", "ThrottledCalls", "FailedCalls")
                 ),
@@ -135,15 +146,21 @@ class Dashboards(Construct):
             dimensions_map={"service": self._name, "sync": sync},
             statistic=statistic,
             period=PERIOD,
-            label=metric,
+            label=_label(metric),
             color=_COLORS.get(metric),
+        )
+
+    def _hours(self, metric: str, sync: str) -> cloudwatch.IMetric:
+        seconds = self._metric(metric, sync, "Maximum")
+        return cloudwatch.MathExpression(
+            expression=f"seconds/{HOUR}", label=_label(metric), period=PERIOD, using_metrics={"seconds": seconds}
         )
 
     def _totals(self, *metrics: str) -> list[cloudwatch.IMetric]:
         return [
             cloudwatch.MathExpression(
                 expression=f"SUM({self._search(metric, 'Sum')})",
-                label=metric,
+                label=_label(metric),
                 color=_COLORS.get(metric),
                 period=PERIOD,
                 using_metrics={},
@@ -151,9 +168,11 @@ class Dashboards(Construct):
             for metric in metrics
         ]
 
-    def _by_sync(self, metric: str, statistic: str) -> cloudwatch.IMetric:
+    def _by_sync(self, metric: str, *, over: int = 1) -> cloudwatch.IMetric:
+        """A line for each sync, under its name; divided by `over`."""
+        expression = self._search(metric, "Maximum") + (f"/{over}" if over != 1 else "")
         return cloudwatch.MathExpression(
-            expression=self._search(metric, statistic), label="", period=PERIOD, using_metrics={}
+            expression=expression, label="${PROP('Dim.sync')}", period=PERIOD, using_metrics={}
         )
 
     def _search(self, metric: str, statistic: str) -> str:
@@ -173,6 +192,12 @@ class Dashboards(Construct):
             stacked=stacked,
             left_y_axis=cloudwatch.YAxisProps(min=0, show_units=False),
         )
+
+
+def _label(metric: str) -> str:
+    """`InDoubt` as people read it; that seconds are seconds, a widget's title says."""
+    words = re.findall("[A-Z][a-z]*", metric)
+    return " ".join(words if len(words) == 1 else [word for word in words if word != "Seconds"]).capitalize()
 
 
 def _menu(dimension: str, label: str, values: Sequence[str]) -> cloudwatch.DashboardVariable:

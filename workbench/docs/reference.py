@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from project import schema
-from workbench.docs import commands, event_fields, machine, permissions
+from workbench.docs import commands, dashboard, event_fields, machine, permissions
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -21,6 +21,8 @@ def files() -> dict[Path, str]:
     made[DOCS / "reference" / "permissions.md"] = permissions.page(json.loads(TEMPLATE.read_text(encoding="utf-8")))
     made[DOCS / "reference" / "event-fields.md"] = event_fields.page(DOCS / "reference" / "events")
     made[DOCS / "assets" / "state-machine.svg"] = machine.svg(json.loads(MACHINE.read_text(encoding="utf-8")))
+    pictures = dashboard.pictures(json.loads(TEMPLATE.read_text(encoding="utf-8")))
+    made |= {DOCS / "captures" / f"dashboard-{part}.svg": picture for part, picture in pictures.items()}
     made[DOCS / "decisions" / "README.md"] = decisions(DOCS / "decisions")
     return made
 
