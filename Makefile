@@ -11,7 +11,7 @@ export ROWCAST_PROJECT := $(abspath $(PROJECT))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long bench bench-full check reference docs docs-check lock format synth deploy clean
+.PHONY: help setup demo test test-long bench bench-full check reference captures docs docs-check lock format synth deploy clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -64,6 +64,9 @@ check: setup node_modules/ready ## Format, lint, types, architecture, templates
 
 reference: setup ## Write anew the pages and pictures of docs that are made from the code
 	$(BIN)/python -m workbench.docs.reference
+
+captures: setup ## Take anew the pictures of what commands print, in docs/captures
+	$(BIN)/python -m workbench.docs.captures
 
 docs: .cache/docs/ready ## Build the documentation as a site in build/site; a broken link or anchor fails
 	@rm -rf build/docs build/site && mkdir -p build/docs && cp -R docs build/docs/pages && mv build/docs/pages/zensical.toml build/docs/

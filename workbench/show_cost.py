@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-import click
+from rich.markup import escape
 
 from workbench.cost import Bill, Line, Prices, by_service
+from workbench.show import out
 from workbench.usage import Workload
 
 
 def bill(sync: str, work: Workload, bill: Bill, table: Prices, left_out: list[str]) -> None:
     shape = bill.usage.shape
-    click.echo(f"{sync}: {work.rows:,} rows, {work.changes:,} changes a run, {work.row_bytes} bytes a row")
-    click.echo(f"  {shape.differing} of {shape.partitions} partitions, {shape.chunks:,} chunks, {shape.calls:,} calls")
+    _say(f"[bold]{escape(sync)}[/]: {work.rows:,} rows, {work.changes:,} changes a run, {work.row_bytes} bytes a row")
+    _say(f"  {shape.differing} of {shape.partitions} partitions, {shape.chunks:,} chunks, {shape.calls:,} calls")
     month = by_service(bill.month) if bill.month is not None else {}
     run = by_service(bill.run)
     often = f"{bill.runs_a_month:,.0f} runs" if bill.runs_a_month is not None else "unknown"
-    click.echo(f"{'':16}{'A RUN':>12}{'A MONTH':>12}   ({often})")
+    _say(f"[bold]{'':16}{'A RUN':>12}{'A MONTH':>12}[/]   [dim]({often})[/]")
     for service in dict.fromkeys([*month, *run]):
-        click.echo(f"{service:16}{_money(run.get(service, 0.0)):>12}{_money(month.get(service)):>12}")
+        _say(f"{service:16}{_money(run.get(service, 0.0)):>12}{_money(month.get(service)):>12}")
     total = sum(month.values()) if bill.month is not None else None
-    click.echo(f"{'Sum':16}{_money(sum(run.values())):>12}{_money(total):>12}")
-    click.echo(
-        f"An estimate in {table.currency}, at list prices of {table.region} as of {table.as_of}, without free tiers."
-    )
-    click.echo(f"Not in it: {', '.join(left_out)}.")
+    _say(f"[bold]{'Sum':16}{_money(sum(run.values())):>12}{_money(total):>12}[/]")
+    _say(f"An estimate in {table.currency}, at list prices of {table.region} as of {table.as_of}, without free tiers.")
+    _say(f"[dim]Not in it: {escape(', '.join(left_out))}.[/]")
     if bill.month is None:
-        click.echo("The sync does not start at equal intervals; for a month's bill: --runs N")
+        _say("The sync does not start at equal intervals; for a month's bill: --runs N")
+
+
+def _say(text: str) -> None:
+    out.print(text, soft_wrap=True)
 
 
 def _money(value: float | None) -> str:

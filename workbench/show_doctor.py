@@ -18,7 +18,7 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "unknown": "cyan"}
 def check(one: Check) -> None:
     rights = "" if one.rights == "yours" else f"  [dim](with {one.rights} rights)[/]"
     status = f"[{_COLOURS[one.status]}]{one.status:<8}[/]"
-    out.print(f"{status}{escape(one.sync)}  [bold]{one.check}[/]  {escape(one.found)}{rights}", soft_wrap=True)
+    out.print(f"{status}{escape(one.sync)}  [bold]{one.check:<9}[/] {escape(one.found)}{rights}", soft_wrap=True)
     if one.todo:
         out.print(f"        {escape(one.todo)}", soft_wrap=True)
     for name, document in one.policies.items():

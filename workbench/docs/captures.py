@@ -1,11 +1,16 @@
-"""`python -m workbench.captures`: what commands of the reference print on the example shop, into `docs/captures/`."""
+"""`make captures`: pictures of what commands print on the example shop; docs/reference/screens.md shows them."""
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+from rich.console import Console
+from rich.terminal_theme import TerminalTheme
+from rich.text import Text
 
 from workbench.demo import CUSTOMERS, ORDERS, throwaway_copy
 from workbench.local import server
@@ -13,16 +18,63 @@ from workbench.local import server
 OUT = server.ROOT / "docs" / "captures"
 WIDTH = 100
 REJECTED = "928768"
+THEME = TerminalTheme(
+    (13, 17, 23),
+    (230, 237, 243),
+    [
+        (72, 79, 88),
+        (255, 123, 114),
+        (63, 185, 80),
+        (210, 153, 34),
+        (88, 166, 255),
+        (188, 140, 255),
+        (57, 197, 207),
+        (177, 186, 196),
+    ],
+    [
+        (110, 118, 129),
+        (255, 161, 152),
+        (86, 211, 100),
+        (227, 179, 65),
+        (121, 192, 255),
+        (210, 168, 255),
+        (86, 212, 221),
+        (255, 255, 255),
+    ],
+)
+FRAME = """\
+<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{
+  font: {char_height}px/{line_height}px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace;
+}}
+{styles}
+</style>
+<defs><clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/></clipPath>{lines}</defs>
+<rect width="{width}" height="{height}" rx="8" fill="#0d1117"/>
+<g transform="translate({terminal_x}, 12)" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">
+{matrix}
+</g>
+</g>
+</svg>
+"""
 
 
 def main() -> None:
     OUT.mkdir(exist_ok=True)
     with throwaway_copy() as folder:
         server.up(folder, owner=os.getpid())
-        for step in ("start", "day2"):
-            _python(str(folder / "make_data.py"), "--step", step)
-            _rowcast(folder, "run", CUSTOMERS, "--local")
+        _python(str(folder / "make_data.py"), "--step", "start")
+        _rowcast(folder, "run", CUSTOMERS, "--local")
         _rowcast(folder, "run", ORDERS, "--local")
+        _python(str(folder / "make_data.py"), "--step", "day2")
+        _capture(folder, "plan", ORDERS, most=28)
+        _capture(folder, "run", ORDERS)
+        _capture(folder, "events", "--sync", ORDERS, most=14)
+        _rowcast(folder, "run", CUSTOMERS, "--local")
         _capture(folder, "rejects", CUSTOMERS)
         _capture(folder, "rejects", CUSTOMERS, "--rows", name="rejects-rows")
         _capture(folder, "doctor", CUSTOMERS)
@@ -31,19 +83,22 @@ def main() -> None:
         _capture(folder, "history", CUSTOMERS, "--key", REJECTED)
         _capture(folder, "calls", CUSTOMERS, "--key", REJECTED)
         _capture(folder, "preview", CUSTOMERS, "--key", REJECTED)
-    _tested("tests/infra/test_alert_log.py")
+        _capture(folder, "runs")
+        _capture(folder, "cost", ORDERS, "--rows", "1000000", "--changes", "100000")
 
 
-def _tested(test: str) -> None:
-    """What a test holds true and writes down itself."""
-    environment = {**os.environ, "ROWCAST_UPDATE_SNAPSHOT": "1"}
-    subprocess.run([sys.executable, "-m", "pytest", "-q", test], cwd=server.ROOT, env=environment, check=True)
-
-
-def _capture(folder: Path, *arguments: str, name: str = "") -> None:
-    printed = _rowcast(folder, *arguments)
-    lines = [f"$ rowcast {' '.join(arguments)}", *(line.rstrip() for line in printed.splitlines())]
-    (OUT / f"{name or arguments[0]}.txt").write_text("\n".join(lines) + "\n")
+def _capture(folder: Path, *arguments: str, name: str = "", most: int = 60) -> None:
+    """Keeps the colours; of long output `most` lines, from its beginning and its end."""
+    lines = _rowcast(folder, *arguments).splitlines()
+    if len(lines) > most:
+        lines = [*lines[: most // 2], "\x1b[2m…\x1b[0m", *lines[-most // 2 :]]
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, highlight=False)
+    console.print(Text(f"$ rowcast {' '.join(arguments)}", style="bold"))
+    for line in lines:
+        console.print(Text.from_ansi(line.rstrip()), overflow="fold")
+    name = name or arguments[0]
+    picture = console.export_svg(title="", theme=THEME, code_format=FRAME, unique_id=name)
+    (OUT / f"{name}.svg").write_text(picture, encoding="utf-8")
 
 
 def _rowcast(folder: Path, *arguments: str) -> str:
@@ -51,7 +106,14 @@ def _rowcast(folder: Path, *arguments: str) -> str:
 
 
 def _python(*arguments: str) -> str:
-    environment = {**os.environ, "ROWCAST_LOCAL_OWNER": str(os.getpid()), "COLUMNS": str(WIDTH)}
+    colours = {
+        "TTY_COMPATIBLE": "1",
+        "TTY_INTERACTIVE": "0",
+        "COLORTERM": "",
+        "TERM": "xterm-256color",
+        "FORCE_COLOR": "1",
+    }
+    environment = {**os.environ, **colours, "ROWCAST_LOCAL_OWNER": str(os.getpid()), "COLUMNS": str(WIDTH)}
     done = subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True, text=True)
     return done.stdout
 
