@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -16,8 +18,9 @@ from workbench.demo import CUSTOMERS, ORDERS, throwaway_copy
 from workbench.local import server
 
 OUT = server.ROOT / "docs" / "captures"
-WIDTH = 100
+WIDTH = 116
 REJECTED = "928768"
+MORE = "\x1b[2m…\x1b[0m"
 THEME = TerminalTheme(
     (13, 17, 23),
     (230, 237, 243),
@@ -71,9 +74,9 @@ def main() -> None:
         _rowcast(folder, "run", CUSTOMERS, "--local")
         _rowcast(folder, "run", ORDERS, "--local")
         _python(str(folder / "make_data.py"), "--step", "day2")
-        _capture(folder, "plan", ORDERS, most=28)
+        _capture(folder, "plan", ORDERS, shorten=_two_of_each)
         _capture(folder, "run", ORDERS)
-        _capture(folder, "events", "--sync", ORDERS, most=14)
+        _capture(folder, "events", "--sync", ORDERS, shorten=_ends)
         _rowcast(folder, "run", CUSTOMERS, "--local")
         _capture(folder, "rejects", CUSTOMERS)
         _capture(folder, "rejects", CUSTOMERS, "--rows", name="rejects-rows")
@@ -87,11 +90,9 @@ def main() -> None:
         _capture(folder, "cost", ORDERS, "--rows", "1000000", "--changes", "100000")
 
 
-def _capture(folder: Path, *arguments: str, name: str = "", most: int = 60) -> None:
-    """Keeps the colours; of long output `most` lines, from its beginning and its end."""
-    lines = _rowcast(folder, *arguments).splitlines()
-    if len(lines) > most:
-        lines = [*lines[: most // 2], "\x1b[2m…\x1b[0m", *lines[-most // 2 :]]
+def _capture(folder: Path, *arguments: str, name: str = "", shorten: Callable[[list[str]], list[str]] = list) -> None:
+    """Keeps the colours. `shorten` takes lines out, and marks where."""
+    lines = shorten(_rowcast(folder, *arguments).splitlines())
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, highlight=False)
     console.print(Text(f"$ rowcast {' '.join(arguments)}", style="bold"))
     for line in lines:
@@ -99,6 +100,28 @@ def _capture(folder: Path, *arguments: str, name: str = "", most: int = 60) -> N
     name = name or arguments[0]
     picture = console.export_svg(title="", theme=THEME, code_format=FRAME, unique_id=name)
     (OUT / f"{name}.svg").write_text(picture, encoding="utf-8")
+
+
+def _ends(lines: list[str]) -> list[str]:
+    return [*lines[:6], MORE, *lines[-6:]]
+
+
+def _two_of_each(lines: list[str]) -> list[str]:
+    """Of a plan: two changes of each operation, and what comes after the changes."""
+    kept: list[str] = []
+    seen: dict[str, int] = {}
+    for is_gap, block in itertools.groupby(lines, key=lambda line: not line.strip()):
+        if is_gap:
+            continue
+        part = list(block)
+        sign = Text.from_ansi(part[0]).plain[0]
+        seen[sign] = seen.get(sign, 0) + 1
+        if sign not in "+~-" or seen[sign] <= 2:
+            kept += [*part, ""]
+        elif seen[sign] == 3:
+            kept[-1] = MORE
+            kept.append("")
+    return kept[:-1]
 
 
 def _rowcast(folder: Path, *arguments: str) -> str:
