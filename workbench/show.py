@@ -11,6 +11,7 @@ from rich.table import Table
 
 from project.model import Problem, Project
 from rowcast.models import to_json
+from rowcast.summary import UNSENT
 from workbench.running import Execution, Progress
 
 out = Console(highlight=False)
@@ -149,7 +150,8 @@ def runs(records: list[dict[str, Any]]) -> None:
     numbers = ("ROWS", "CHANGES", "ACCEPTED", "OWED")
     rows = table("RUN", "SYNC", "MODE", "STATUS", *numbers, numbers=numbers, wide={"SYNC": 1})
     for one in records:
-        changes = f"+{one['added']} ~{one['changed']} -{one['removed']}"
+        sides = one["found"] if one["status"] in UNSENT else one  # what it found is what a person decides on
+        changes = f"+{sides['added']} ~{sides['changed']} -{sides['removed']}"
         counts = (f"{one['rows']}", changes, f"{one['accepted']}", f"{one['owed_after']}")
         rows.add_row(one["run"], escape(one["sync"]), one["mode"], coloured(one["status"]), *counts)
     out.print(rows)
