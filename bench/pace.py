@@ -28,10 +28,11 @@ import boto3
 
 from project.times import rate as parse_rate
 from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Limits, Rate, Trigger, Triggers
-from rowcast.destinations import batch_size
+from rowcast.delivering import Sending
+from rowcast.destinations import batch_size, connect
 from rowcast.destinations.eventbridge import ENTRIES, EventBridge
 from rowcast.destinations.session import delivery_config
-from rowcast.fan_out import Sending, send_chunk
+from rowcast.fan_out import send_chunk
 from rowcast.message import RunInfo, compile_address, compile_message
 from rowcast.models import Change, Chunk, Run
 from rowcast.stores.clock import SystemClock
@@ -91,9 +92,11 @@ def receive(port: int) -> None:
 def work(number: int, definition: Definition, table_endpoint: str, receiver: str, until: float) -> None:
     """One worker: chunk after chunk until the time is over."""
     address = compile_address(definition.triggers)
-    events: Any = boto3.client("events", endpoint_url=receiver, config=delivery_config(), **KEYS)
+    session = boto3.Session(**KEYS)
+    events = session.client("events", endpoint_url=receiver, config=delivery_config())
     destination = EventBridge(
         client=events,
+        connect=lambda operation: connect(events, session, operation),
         triggers=definition.triggers,
         address=address,
         oversize=lambda message, _: message,

@@ -6,20 +6,26 @@ Event {sync, check: a definition's digest} → {done}: looks at the target with 
 
 from typing import Any
 
-from rowcast.fan_out import FanningOut, fan_out_run
-from rowcast.trial import Trying, check_target, send_trial
+from rowcast.delivering import FanningOut
+from rowcast.fan_out import fan_out_run
+from rowcast.trial import check_target, send_trial
 from rowcast.wiring import Step, step
 
 
 @step
 def handler(event: dict[str, Any], step: Step) -> dict[str, bool]:
+    needs = _needs(step)
     if "check" in event:
-        check_target(event["sync"], event["check"], _trying(step))
+        check_target(event["sync"], event["check"], needs)
         return {"done": True}
     if "test" in event:
-        return {"done": send_trial(event["sync"], event["test"], event["definition"], event["chunk"], _trying(step))}
+        return {"done": send_trial(event["sync"], event["test"], event["definition"], event["chunk"], needs)}
+    return {"done": fan_out_run(event["sync"], event["run"], event["token"], event["chunk"], needs)}
+
+
+def _needs(step: Step) -> FanningOut:
     services = step.services
-    needs = FanningOut(
+    return FanningOut(
         states=services.states,
         definitions=services.definitions,
         changes=services.changes,
@@ -31,19 +37,4 @@ def handler(event: dict[str, Any], step: Step) -> dict[str, bool]:
         budget=step.budget,
         claim=step.claim,
         jitter=step.jitter,
-    )
-    return {"done": fan_out_run(event["sync"], event["run"], event["token"], event["chunk"], needs)}
-
-
-def _trying(step: Step) -> Trying:
-    services = step.services
-    return Trying(
-        definitions=services.definitions,
-        changes=services.changes,
-        calls=services.calls,
-        destination=services.destination,
-        render=services.render,
-        pace=services.pace,
-        clock=services.clock,
-        claim=step.claim,
     )

@@ -24,10 +24,11 @@ from rowcast.definition import (
     Trigger,
     Triggers,
 )
+from rowcast.delivering import FanningOut
 from rowcast.diff import Diffing, diff_run
 from rowcast.errors import RowcastError
 from rowcast.fail import Failing, fail_run
-from rowcast.fan_out import FanningOut, fan_out_run
+from rowcast.fan_out import fan_out_run
 from rowcast.models import Column, ColumnType, FirstSend, Mode, Request, Run, to_json
 from rowcast.open import Opening, open_run
 from rowcast.ports import Render, Source, SourceResult

@@ -5,25 +5,29 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from rowcast import definition as definitions
-from rowcast import ports
+from rowcast import in_flight, ports
 from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Trigger, Triggers
+from rowcast.destinations.wire import Connect
 from rowcast.models import Deployment, Notice
 from tests import fakes
 from tests.aws_limits import enforce
+from tests.certificate import certificate
 
 REGION = "eu-west-1"
 TABLES = ("state", "changes", "debts")
@@ -190,6 +194,15 @@ def emulator() -> Iterator[str]:
             process.wait()
 
 
+@pytest.fixture(scope="session")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    """The file of an authority, and what a server on 127.0.0.1 needs to show what it signed."""
+    folder = tmp_path_factory.mktemp("tls")
+    authority, context = certificate(folder)
+    (folder / "ca.pem").write_text(authority)
+    return folder / "ca.pem", context
+
+
 def _await_health(endpoint: str, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 20
     while True:
@@ -211,6 +224,19 @@ def client_of(service: str) -> Any:
     from rowcast.destinations.session import delivery_config
 
     return _session().client(service, config=delivery_config())
+
+
+def through_sdk(client: Any) -> Connect:
+    """The way into moto: the SDK's client with all its hooks carries what a destination sends."""
+    from rowcast.destinations.sdk import SdkWire
+
+    return lambda operation: SdkWire(client, operation)
+
+
+def send(
+    destination: ports.Destination, batch: Sequence[ports.MessageToSend], batch_id: str = "b1", attempt: int = 1
+) -> ports.CallResult:
+    return in_flight.finish(destination.send(batch, batch_id, attempt))
 
 
 def _make(clients: dict[str, Any], bucket: str) -> None:

@@ -8,20 +8,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import boto3
 import pytest
+from botocore.credentials import Credentials
 
 from rowcast import ports
 from rowcast.definition import Rate, Trigger, Triggers
-from rowcast.destinations import batch_size, faults
+from rowcast.destinations import batch_size, faults, http
 from rowcast.destinations.eventbridge import EventBridge
 from rowcast.destinations.function import LambdaFunction
+from rowcast.destinations.session import delivery_config
+from rowcast.destinations.wire import Operation, Wire
 from rowcast.errors import DestinationRefused, MessageInvalid
 from rowcast.message import compile_address
 from rowcast.models import Change
 from rowcast.ports import MessageToSend, Verdict
 from tests import aws_faults, fakes
 from tests.aws_limits import enforce
-from tests.contract.conftest import client_of
+from tests.contract.conftest import client_of, send, through_sdk
+from tests.sink import Asked, Behaviour, Sink, reply, sink
 
 BUSY = "arn:aws:lambda:eu-west-1:123456789012:function:welcome"
 
@@ -41,7 +46,7 @@ def refuse_oversize(message: MessageToSend, reason: str) -> MessageToSend:
 
 
 def a_bridge(events: Any, triggers: Triggers, **more: Any) -> EventBridge:
-    given = {"address": compile_address(triggers), "oversize": refuse_oversize, **more}
+    given = {"connect": through_sdk(events), "address": compile_address(triggers), "oversize": refuse_oversize, **more}
     return EventBridge(client=events, triggers=triggers, **given)
 
 
@@ -56,12 +61,18 @@ class Target:
     most_bytes: int
 
 
-@pytest.fixture(params=["fake", "eventbridge", "lambda"])
-def target(request: pytest.FixtureRequest) -> Iterator[Target]:
+@pytest.fixture(params=["fake", "eventbridge", "lambda", "eventbridge over http", "lambda over http"])
+def target(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     makers = {"fake": _fake, "eventbridge": _eventbridge, "lambda": _lambda}
-    if request.param != "fake":
-        request.getfixturevalue("aws")
-    return makers[request.param]()
+    if request.param in makers:
+        if request.param != "fake":
+            request.getfixturevalue("aws")
+        yield makers[request.param]()
+        return
+    authority, context = request.getfixturevalue("tls")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(authority))
+    with sink(context) as server:
+        yield _over_http(server, request.param.partition(" ")[0])
 
 
 def _fake() -> Target:
@@ -110,9 +121,70 @@ def _lambda() -> Target:
 
     client.meta.events.register_last("before-call.lambda.Invoke", run)
     function = LambdaFunction(
-        client=client, function=BUSY, batch_size=10, primary_key=("id",), oversize=refuse_oversize
+        client=client,
+        connect=through_sdk(client),
+        function=BUSY,
+        batch_size=10,
+        primary_key=("id",),
+        oversize=refuse_oversize,
     )
     return Target(function, lambda kind: _go_wrong(client, "Invoke", kind), function, lambda: arrived, 5_999_000)
+
+
+def _over_http(server: Sink, kind: str) -> Target:
+    """The destination with its own wire, before a server that answers as the service would."""
+    service = "events" if kind == "eventbridge" else "lambda"
+    client = boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=server.url,
+        region_name="eu-west-1",
+        aws_access_key_id="AK",
+        aws_secret_access_key="SK",
+        config=delivery_config(),
+    )
+    credentials = Credentials("AK", "SK", "TOKEN")
+
+    def connect(operation: Operation) -> Wire:
+        return http.connect(client, credentials, operation)
+
+    destination: ports.Destination
+    if kind == "eventbridge":
+        trigger = Trigger(bus="orders", source="shop", detail_type="Order")
+        destination = a_bridge(client, Triggers(added=trigger, removed=trigger), connect=connect)
+    else:
+        destination = LambdaFunction(
+            client=client,
+            connect=connect,
+            function=BUSY,
+            batch_size=10,
+            primary_key=("id",),
+            oversize=refuse_oversize,
+        )
+
+    def go_wrong(kind: str) -> None:
+        server.script = [_WRONG[kind]]
+
+    aws_faults.answer_error(client, "DescribeEventBus", "ResourceNotFoundException")
+    aws_faults.answer_error(client, "GetFunctionConfiguration", "ResourceNotFoundException", 404)
+    most = 1_048_000 if kind == "eventbridge" else 5_999_000
+    return Target(destination, go_wrong, destination, lambda: server.taken, most)
+
+
+def _refuses(status: str, code: str) -> Behaviour:
+    def refuse(given: Any, asked: Asked) -> bool:
+        body = json.dumps({"__type": f"com.amazonaws#{code}", "message": "No."}).encode()
+        given.sendall(reply(status, body, f"Content-Length: {len(body)}"))
+        return True
+
+    return refuse
+
+
+_WRONG: dict[str, Behaviour] = {
+    "throttled": _refuses("429 Too Many Requests", "TooManyRequestsException"),
+    "unusable": _refuses("403 Forbidden", "AccessDeniedException"),
+    "refused": _refuses("400 Bad Request", "ValidationException"),
+    "in_doubt": lambda given, asked: False,
+}
 
 
 def _go_wrong(client: Any, operation: str, kind: str) -> None:
@@ -143,7 +215,7 @@ def _spy(client: Any, operation: str, see: Callable[[dict[str, Any]], None]) -> 
 
 def test_every_message_of_a_call_is_answered(target: Target) -> None:
     batch = [a_message(number) for number in range(7)]
-    result = target.destination.send(batch, "b1", 1)
+    result = send(target.destination, batch, "b1", 1)
     assert [verdict.kind for verdict in result.verdicts] == ["accepted"] * 7
     assert [body["id"] for body in target.arrived()] == list(range(7))
 
@@ -161,14 +233,14 @@ def test_batches_are_cut_by_bytes_so_that_each_is_taken(target: Target) -> None:
     batches, _ = target.destination.batches(messages)
     assert [len(batch) for batch in batches] == [2, 2, 1]
     for batch in batches:
-        verdicts = target.destination.send(batch, "b1", 1).verdicts
+        verdicts = send(target.destination, batch, "b1", 1).verdicts
         assert [verdict.kind for verdict in verdicts] == ["accepted"] * len(batch)
 
 
 def test_the_largest_message_that_is_batched_is_taken(target: Target) -> None:
     batches, impossible = target.destination.batches([a_message(1, size=target.most_bytes - 200)])
     assert impossible == []
-    assert target.destination.send(batches[0], "b1", 1).verdicts[0].kind == "accepted"
+    assert send(target.destination, batches[0], "b1", 1).verdicts[0].kind == "accepted"
 
 
 def test_a_message_that_no_call_can_carry_is_told_apart_and_costs_no_other(target: Target) -> None:
@@ -182,7 +254,7 @@ def test_a_message_that_no_call_can_carry_is_told_apart_and_costs_no_other(targe
 @pytest.mark.parametrize("kind", ["throttled", "in_doubt", "refused"])
 def test_a_call_that_fails_says_what_that_means_for_each_message(target: Target, kind: str) -> None:
     target.go_wrong(kind)
-    result = target.destination.send([a_message(1), a_message(2)], "b1", 1)
+    result = send(target.destination, [a_message(1), a_message(2)], "b1", 1)
     assert [verdict.kind for verdict in result.verdicts] == [kind] * 2
     assert all(verdict.reason for verdict in result.verdicts)
     assert target.arrived() == []
@@ -191,7 +263,7 @@ def test_a_call_that_fails_says_what_that_means_for_each_message(target: Target,
 def test_a_target_that_cannot_be_used_at_all_stops_the_run(target: Target) -> None:
     target.go_wrong("unusable")
     with pytest.raises(DestinationRefused):
-        target.destination.send([a_message()], "b1", 1)
+        send(target.destination, [a_message()], "b1", 1)
 
 
 def test_a_target_that_is_missing_is_named_before_anything_is_sent(target: Target) -> None:
@@ -203,7 +275,7 @@ def test_a_target_that_is_missing_is_named_before_anything_is_sent(target: Targe
 def test_a_call_can_be_recorded(target: Target) -> None:
     from rowcast.models import from_json, to_json
 
-    result = target.destination.send([a_message(1)], "b1", 1)
+    result = send(target.destination, [a_message(1)], "b1", 1)
     assert from_json(to_json(result.request))
     assert from_json(to_json(result.reply))
 
@@ -244,5 +316,5 @@ def test_a_reason_that_asks_for_less_is_understood(reason: str, seconds: float |
 
 def test_a_throttled_call_asks_for_less(target: Target) -> None:
     target.go_wrong("throttled")
-    (verdict,) = target.destination.send([a_message()], "b1", 1).verdicts
+    (verdict,) = send(target.destination, [a_message()], "b1", 1).verdicts
     assert verdict.slow == 0.0

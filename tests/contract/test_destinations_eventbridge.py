@@ -12,7 +12,7 @@ from rowcast.errors import DestinationRefused
 from rowcast.ports import MessageToSend
 from tests import aws_faults
 from tests.aws_limits import enforce
-from tests.contract.conftest import Stores, client_of
+from tests.contract.conftest import Stores, client_of, send
 from tests.contract.test_destinations import a_bridge, a_message
 
 TRIGGERS = Triggers(
@@ -41,11 +41,11 @@ def with_body(body: bytes) -> MessageToSend:
 
 
 def kinds(bridge: EventBridge, *messages: MessageToSend) -> list[str]:
-    return [verdict.kind for verdict in bridge.send(messages, "b1", 1).verdicts]
+    return [verdict.kind for verdict in send(bridge, messages, "b1", 1).verdicts]
 
 
 def test_an_entry_is_as_its_trigger_says_and_carries_its_origin_as_resources(bridge: EventBridge) -> None:
-    result = bridge.send([a_message(operation="removed")], "b1", 1)
+    result = send(bridge, [a_message(operation="removed")], "b1", 1)
     assert result.request == {
         "Entries": [
             {
@@ -68,7 +68,7 @@ def test_an_entry_is_as_its_trigger_says_and_carries_its_origin_as_resources(bri
 
 def test_the_detail_arrives_to_the_byte(bridge: EventBridge, events: Any) -> None:
     body = '{"price": 1.10, "big": 123456789012345678901234567890, "name": "Zoë 😀"}'
-    assert bridge.send([with_body(body.encode())], "b1", 1).request["Entries"][0]["Detail"] == body
+    assert send(bridge, [with_body(body.encode())], "b1", 1).request["Entries"][0]["Detail"] == body
 
 
 def test_an_entry_is_counted_as_aws_counts_it() -> None:
@@ -84,7 +84,7 @@ def test_an_entry_is_counted_as_aws_counts_it() -> None:
 
 
 def test_the_largest_event_is_below_the_limit_and_one_byte_more_is_impossible(bridge: EventBridge) -> None:
-    empty = bridge.send([a_message()], "b1", 1).request["Entries"][0]
+    empty = send(bridge, [a_message()], "b1", 1).request["Entries"][0]
     most = BYTES - entry_size(empty)
     batches, _ = bridge.batches([a_message(1, size=most)])
     assert kinds(bridge, *batches[0]) == ["accepted"]
@@ -109,7 +109,7 @@ def test_each_entry_has_its_own_answer(bridge: EventBridge, events: Any) -> None
         {"ErrorCode": "SomethingNew", "ErrorMessage": "unheard of"},
     ]
     aws_faults.answer(events, "PutEvents", {"Entries": answers, "FailedEntryCount": 5})
-    result = bridge.send([a_message(number) for number in range(6)], "b1", 1)
+    result = send(bridge, [a_message(number) for number in range(6)], "b1", 1)
     assert [(verdict.kind, verdict.reason) for verdict in result.verdicts] == [
         ("accepted", ""),
         ("throttled", "ThrottlingException: slow down"),
@@ -136,7 +136,7 @@ def test_source_and_detail_type_are_rendered_for_each_change(events: Any) -> Non
     template = Trigger(bus="orders", source="shop.{{ row.id }}", detail_type="Order {{ change.operation }}")
     bridge = a_bridge(events, Triggers(added=template))
     batches, _ = bridge.batches([a_message(1), a_message(2)])
-    entries = bridge.send(batches[0], "b1", 1).request["Entries"]
+    entries = send(bridge, batches[0], "b1", 1).request["Entries"]
     assert [(entry["Source"], entry["DetailType"]) for entry in entries] == [
         ("shop.1", "Order added"),
         ("shop.2", "Order added"),
@@ -155,7 +155,7 @@ def test_what_stands_for_an_oversized_message_is_sent_in_its_place(events: Any) 
     bridge = a_bridge(events, TRIGGERS, oversize=lambda message, reason: msgspec.structs.replace(message, body=pointer))
     batches, impossible = bridge.batches([a_message(1), a_message(2, size=BYTES)])
     assert not impossible
-    assert [entry["Detail"][:13] for entry in bridge.send(batches[0], "b", 1).request["Entries"]] == [
+    assert [entry["Detail"][:13] for entry in send(bridge, batches[0], "b", 1).request["Entries"]] == [
         '{"id": 1, "pa',
         '{"rowcast_s3"',
     ]
@@ -167,7 +167,7 @@ def test_denied_entries_stop_the_run_unless_some_were_accepted(bridge: EventBrid
     assert kinds(bridge, a_message(1), a_message(2)) == ["rejected", "accepted"]
     aws_faults.answer(events, "PutEvents", {"Entries": [denied, denied], "FailedEntryCount": 2})
     with pytest.raises(DestinationRefused, match="AccessDenied"):
-        bridge.send([a_message(1), a_message(2)], "b1", 1)
+        send(bridge, [a_message(1), a_message(2)], "b1", 1)
 
 
 def test_an_answer_of_another_length_leaves_all_in_doubt(bridge: EventBridge, events: Any) -> None:
@@ -189,7 +189,7 @@ def test_a_call_that_is_answered_with_an_error(
     bridge: EventBridge, events: Any, code: str, status: int, kind: str
 ) -> None:
     aws_faults.answer_error(events, "PutEvents", code, status)
-    result = bridge.send([a_message(1), a_message(2)], "b1", 1)
+    result = send(bridge, [a_message(1), a_message(2)], "b1", 1)
     assert [verdict.kind for verdict in result.verdicts] == [kind] * 2
     assert result.error == code
 

@@ -16,7 +16,7 @@ from rowcast.errors import DestinationRefused
 from rowcast.ports import CallResult, MessageToSend
 from tests import aws_faults
 from tests.aws_limits import enforce
-from tests.contract.conftest import Stores, client_of
+from tests.contract.conftest import Stores, client_of, send, through_sdk
 from tests.contract.test_destinations import a_message, refuse_oversize
 
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:welcome:live"
@@ -29,14 +29,19 @@ def client(aws: Stores) -> Any:
 
 def a_function(client: Any, primary_key: tuple[str, ...] = ("id",), batch_size: int = 10) -> LambdaFunction:
     return LambdaFunction(
-        client=client, function=FUNCTION, batch_size=batch_size, primary_key=primary_key, oversize=refuse_oversize
+        client=client,
+        connect=through_sdk(client),
+        function=FUNCTION,
+        batch_size=batch_size,
+        primary_key=primary_key,
+        oversize=refuse_oversize,
     )
 
 
 def invoke(client: Any, reply: bytes, batch: Sequence[MessageToSend] | None = None, **answer: Any) -> CallResult:
     payload = io.BytesIO(reply)
     aws_faults.answer(client, "Invoke", {"StatusCode": 200, "Payload": payload, **answer})
-    return a_function(client).send(batch or [a_message(1), a_message(2)], "b1", 3)
+    return send(a_function(client), batch or [a_message(1), a_message(2)], "b1", 3)
 
 
 def kinds(result: CallResult) -> list[str]:
@@ -51,7 +56,7 @@ def sent(client: Any, function: LambdaFunction, batch: Sequence[MessageToSend]) 
         return aws_faults.ok({"StatusCode": 200, "Payload": io.BytesIO(b"null")})
 
     client.meta.events.register_first("before-call.lambda.Invoke", see)
-    function.send(batch, "b1", 3)
+    send(function, batch, "b1", 3)
     return seen[0]
 
 
@@ -164,7 +169,7 @@ def test_reasons_are_kept_short(client: Any) -> None:
 )
 def test_an_invocation_that_is_answered_with_an_error(client: Any, code: str, status: int, kind: str) -> None:
     aws_faults.answer_error(client, "Invoke", code, status)
-    assert kinds(a_function(client).send([a_message(1), a_message(2)], "b1", 1)) == [kind, kind]
+    assert kinds(send(a_function(client), [a_message(1), a_message(2)], "b1", 1)) == [kind, kind]
 
 
 @pytest.mark.parametrize(
@@ -174,12 +179,12 @@ def test_an_invocation_that_is_answered_with_an_error(client: Any, code: str, st
 def test_a_function_that_cannot_be_invoked_stops_the_run(client: Any, code: str, status: int) -> None:
     aws_faults.answer_error(client, "Invoke", code, status)
     with pytest.raises(DestinationRefused, match=f"welcome:live cannot be invoked: {code}"):
-        a_function(client).send([a_message()], "b1", 1)
+        send(a_function(client), [a_message()], "b1", 1)
 
 
 def test_no_connection_means_surely_not_sent(client: Any) -> None:
     aws_faults.fail_to_connect(client, "Invoke")
-    assert kinds(a_function(client).send([a_message()], "b1", 1)) == ["throttled"]
+    assert kinds(send(a_function(client), [a_message()], "b1", 1)) == ["throttled"]
 
 
 def test_a_reply_that_breaks_off_leaves_all_in_doubt(client: Any) -> None:
@@ -188,7 +193,7 @@ def test_a_reply_that_breaks_off_leaves_all_in_doubt(client: Any) -> None:
             raise ConnectionResetError
 
     aws_faults.answer(client, "Invoke", {"StatusCode": 200, "Payload": Broken()})
-    assert kinds(a_function(client).send([a_message()], "b1", 1)) == ["in_doubt"]
+    assert kinds(send(a_function(client), [a_message()], "b1", 1)) == ["in_doubt"]
 
 
 def test_batches_of_many_small_rows_stay_below_the_limit(client: Any) -> None:
@@ -198,7 +203,7 @@ def test_batches_of_many_small_rows_stay_below_the_limit(client: Any) -> None:
     assert len(batches) == 3
     for batch in batches:
         aws_faults.answer(client, "Invoke", {"StatusCode": 200, "Payload": io.BytesIO(b"null")})
-        assert set(kinds(function.send(batch, "b", 1))) == {"accepted"}
+        assert set(kinds(send(function, batch, "b", 1))) == {"accepted"}
 
 
 def test_one_row_goes_alone_by_default(client: Any) -> None:

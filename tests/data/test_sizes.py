@@ -13,7 +13,7 @@ from rowcast.models import Chunk, from_json
 from rowcast.stores.bodies import INLINE_BYTES
 from tests import aws_faults
 from tests.aws_limits import enforce
-from tests.contract.conftest import build_aws_stores, client_of
+from tests.contract.conftest import build_aws_stores, client_of, through_sdk
 from tests.contract.test_destinations import a_bridge, refuse_oversize
 from tests.data.files import FilesWorld, files_world, values
 from tests.world import ALL_ON, sync_definition
@@ -73,7 +73,12 @@ def test_a_row_that_no_invocation_can_carry_is_rejected_and_costs_no_other(tmp_p
         aws_faults.answer(client, "Invoke", {"StatusCode": 200, "Payload": _Reply()}, times=10)
         aws_faults.answer(client, "GetFunctionConfiguration", {}, times=10)
         world.target = LambdaFunction(  # type: ignore[assignment]
-            client=client, function="f", batch_size=10, primary_key=("id",), oversize=refuse_oversize
+            client=client,
+            connect=through_sdk(client),
+            function="f",
+            batch_size=10,
+            primary_key=("id",),
+            oversize=refuse_oversize,
         )
         summary = world.run_with(values("1, 'a'", "2, repeat('x', 6500000)", f"3, {LARGE}"))
         assert (summary["accepted"], summary["rejected"]) == (2, 1)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
@@ -27,8 +27,8 @@ class FakeDestination:
 
     `script`: verdicts by key hash, used up one a send, before `answer` is asked. `refuse`: the text of the
     DestinationRefused that every call raises from then on. `before_answer` runs once a call has taken effect and before
-    it answers: raise there to die in mid-send. `arrived`: rows by key hash as the target holds them; a message in doubt
-    arrives when `in_doubt_arrives`.
+    it answers: raise there to die in mid-send, wait there to take time. `arrived`: rows by key hash as the target holds
+    them; a message in doubt arrives when `in_doubt_arrives`.
     """
 
     batch_size: int = 10
@@ -37,7 +37,7 @@ class FakeDestination:
     script: dict[str, list[Verdict]] = field(default_factory=dict)
     refuse: str = ""
     in_doubt_arrives: bool = True
-    before_answer: Callable[[Sent], None] = lambda sent: None
+    before_answer: Callable[[Sent], Awaitable[None] | None] = lambda sent: None
     calls: list[Sent] = field(default_factory=list)
     arrived: dict[str, object] = field(default_factory=dict)
 
@@ -62,7 +62,7 @@ class FakeDestination:
             size += len(message.body)
         return batches, too_large
 
-    def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
+    async def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
         self.check()
         verdicts = [self._verdict(message, attempt) for message in batch]
         sent = Sent(batch_id, attempt, deepcopy(list(batch)), deepcopy(verdicts))
@@ -70,7 +70,9 @@ class FakeDestination:
         for message, verdict in zip(batch, verdicts, strict=True):
             if verdict.kind == "accepted" or (verdict.kind == "in_doubt" and self.in_doubt_arrives):
                 self._arrive(message)
-        self.before_answer(sent)
+        waiting = self.before_answer(sent)
+        if waiting is not None:
+            await waiting
         return CallResult(
             verdicts=verdicts,
             request={"batch": batch_id, "bodies": [from_json(message.body) for message in batch]},

@@ -33,6 +33,9 @@ class FakeClock:
         self.slept.append(seconds)
         self.time += seconds
 
+    async def wait(self, seconds: float) -> None:
+        self.sleep(seconds)
+
 
 class FakeBudget:
     """With a clock, the time until `deadline`; without one, always `seconds`."""

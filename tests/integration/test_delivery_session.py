@@ -14,7 +14,7 @@ from rowcast.destinations.eventbridge import EventBridge
 from rowcast.destinations.function import LambdaFunction
 from rowcast.errors import DestinationRefused, RunFailed
 from rowcast.message import compile_address
-from tests.contract.conftest import definition, deployment
+from tests.contract.conftest import definition, deployment, send
 from tests.contract.test_destinations import a_message, refuse_oversize
 
 DELIVERY = "arn:aws:iam::123456789012:role/delivery-orders"
@@ -76,14 +76,17 @@ def no_secret(ref: SecretRef) -> dict[str, str]:
     raise RunFailed(f"The secret {ref.name} does not exist.")
 
 
+def without_secrets(session: Any) -> Any:
+    return no_secret
+
+
 def key_of(session: Any) -> str:
     return str(session.get_credentials().get_frozen_credentials().access_key)
 
 
-def a_session(account: Account | None = None, secret: Any = no_secret, sync: str = "orders") -> Any:
-    return delivery.delivery_session(
-        sync=sync, delivery_role_arn=DELIVERY, account=account, region=None, secret_fields=secret
-    )
+def a_session(account: Account | None = None, secrets: Any = without_secrets, **more: Any) -> Any:
+    given = {"sync": "orders", "region": None, **more}
+    return delivery.delivery_session(delivery_role_arn=DELIVERY, account=account, secrets=secrets, **given)
 
 
 def test_nothing_is_assumed_before_it_is_needed(sts: Sts) -> None:
@@ -124,25 +127,37 @@ def test_credentials_are_kept_while_they_last_and_renewed_before_they_end(sts: S
 
 def test_access_keys_come_from_their_secret(sts: Sts) -> None:
     fields = {"access_key_id": "AK", "secret_access_key": "SK"}
-    session = a_session(Account(access_key_secret=SECRET), lambda ref: fields)
+    session = a_session(Account(access_key_secret=SECRET), lambda session: lambda ref: fields)
     frozen = session.get_credentials().get_frozen_credentials()
     assert (frozen.access_key, frozen.secret_key, frozen.token) == ("AK", "SK", None)
-    assert sts.asked == []
 
 
-@pytest.mark.parametrize("secret", [no_secret, lambda ref: {"access_key_id": "AK"}])
-def test_a_secret_without_access_keys_is_named(sts: Sts, secret: Any) -> None:
+def test_a_secret_is_read_in_the_delivery_role_which_alone_may_and_at_home(sts: Sts) -> None:
+    readers = []
+
+    def secrets(session: Any) -> Any:
+        def fields(ref: SecretRef) -> dict[str, str]:
+            readers.append((ref, key_of(session), session.region_name))
+            return {"access_key_id": "AK", "secret_access_key": "SK"}
+
+        return fields
+
+    session = a_session(Account(access_key_secret=SECRET), secrets, region="us-east-1")
+    assert (key_of(session), session.region_name) == ("AK", "us-east-1")
+    assert readers == [(SECRET, "key-1", "eu-west-1")]
+    assert [(caller, asked["RoleArn"]) for caller, asked in sts.asked] == [("own", DELIVERY)]
+
+
+@pytest.mark.parametrize("fields", [no_secret, lambda ref: {"access_key_id": "AK"}])
+def test_a_secret_without_access_keys_is_named(sts: Sts, fields: Any) -> None:
     with pytest.raises(DestinationRefused, match="rowcast/keys"):
-        key_of(a_session(Account(access_key_secret=SECRET), secret))
-
-
-class Secrets:
-    def fields(self, ref: SecretRef) -> dict[str, str]:
-        return no_secret(ref)
+        key_of(a_session(Account(access_key_secret=SECRET), lambda session: fields))
 
 
 def built(made: Definition) -> Any:
-    return destination(made, deployment("b", "k"), secrets=Secrets(), address=compile_address, oversize=refuse_oversize)
+    return destination(
+        made, deployment("b", "k"), secrets=without_secrets, address=compile_address, oversize=refuse_oversize
+    )
 
 
 def test_a_definitions_destination_is_built_without_a_call(sts: Sts) -> None:
@@ -168,7 +183,7 @@ def test_a_role_that_cannot_be_assumed_stops_a_send_and_a_check(sts: Sts) -> Non
     with pytest.raises(DestinationRefused, match="role/delivery"):
         made.check()
     with pytest.raises(DestinationRefused, match="role/delivery"):
-        made.send([a_message()], "b1", 1)
+        send(made, [a_message()], "b1", 1)
 
 
 def test_batches_stay_within_the_syncs_rate(sts: Sts) -> None:
@@ -186,5 +201,5 @@ def test_a_role_is_entered_with_the_users_external_id_or_else_the_stacks(
     made = replace(definition(f"to-{sent}"), destination=EventBridgeDestination(account=account))
     where = replace(deployment("b", "k"), external_id="the stack's")
     with pytest.raises(DestinationRefused, match=OTHER):
-        destination(made, where, secrets=Secrets(), address=compile_address, oversize=refuse_oversize).check()
+        destination(made, where, secrets=without_secrets, address=compile_address, oversize=refuse_oversize).check()
     assert [asked.get("ExternalId") for _, asked in sts.asked] == [None, sent]

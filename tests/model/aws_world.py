@@ -23,14 +23,15 @@ import msgspec
 from botocore.exceptions import ReadTimeoutError
 
 from rowcast import definition as definitions
-from rowcast import fan_out, wiring
+from rowcast import destinations, wiring
 from rowcast.definition import Definition, LambdaDestination, Message
+from rowcast.destinations.sdk import SdkWire
 from rowcast.errors import RowcastError
 from rowcast.models import Debt, Deployment, Mode, Request, Row, from_json, to_json
 from rowcast.stores.clock import SystemClock
 from tests.aws_limits import enforce
 from tests.fakes import FakeClock
-from tests.model.inline import Inline
+from tests.model.inline import inline
 from tests.model.noting import NotingSource
 from tests.model.oracle import Arrival, Oracle, carry
 from tests.world import sync_definition
@@ -92,7 +93,6 @@ class AwsWorld:
         self._quiet = False
         self._make()
         self.services: wiring.Services = Services(self)
-        self._secrets = self.services.secrets
         self.deploy(definition or sync_definition(message=MESSAGE))
         self.oracle = Oracle(self.source)
 
@@ -385,8 +385,6 @@ class Services(wiring.Services):
     def __init__(self, world: AwsWorld) -> None:
         super().__init__({**ENVIRONMENT, "ROWCAST_QUARANTINE_URL": world.quarantine_url})
         self._world = world
-        if hasattr(world, "_secrets"):
-            self.__dict__["secrets"] = world._secrets
         self.__dict__["clock"] = world.clock
 
     def client(self, service: str) -> Any:
@@ -402,11 +400,9 @@ def aws_world(definition: Definition | None = None) -> Iterator[AwsWorld]:
     import botocore.session
     from moto import mock_aws
 
-    from rowcast import destinations
-
     create = botocore.session.Session.create_client
     saved = wiring.services, wiring._logger, SystemClock.now, SystemClock.sleep
-    pool = fan_out.ThreadPoolExecutor
+    connect = destinations.connect
     region = os.environ.get("AWS_DEFAULT_REGION")
     os.environ["AWS_DEFAULT_REGION"] = REGION
     found: list[AwsWorld] = []
@@ -417,11 +413,11 @@ def aws_world(definition: Definition | None = None) -> Iterator[AwsWorld]:
         (found[0].watch if found else waiting.append)(client)
         return client
 
-    with mock_aws(), Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-        fan_out.ThreadPoolExecutor = Inline  # type: ignore[assignment,misc]
+    with mock_aws(), inline(), Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        destinations.connect = lambda client, session, operation: SdkWire(client, operation)
         botocore.session.Session.create_client = create_client
         try:
-            destinations._client.cache_clear()
+            destinations._sending.cache_clear()
             world = AwsWorld.__new__(AwsWorld)
             found.append(world)
             world.__init__(definition)  # type: ignore[misc]
@@ -434,8 +430,8 @@ def aws_world(definition: Definition | None = None) -> Iterator[AwsWorld]:
             botocore.session.Session.create_client = create
             wiring.services, wiring._logger = saved[:2]  # type: ignore[assignment]
             SystemClock.now, SystemClock.sleep = saved[2:]  # type: ignore[method-assign]
-            destinations._client.cache_clear()
-            fan_out.ThreadPoolExecutor = pool  # type: ignore[misc]
+            destinations._sending.cache_clear()
+            destinations.connect = connect
             del os.environ["AWS_DEFAULT_REGION"]
             if region is not None:
                 os.environ["AWS_DEFAULT_REGION"] = region

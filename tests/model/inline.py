@@ -1,20 +1,36 @@
+"""Calls one after the other in the caller's own thread: all that a fork keeps or a schedule knows."""
+
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from rowcast import in_flight
 
-class Inline:
-    """A pool whose work is done in the caller's own thread: the only one that a fork keeps or a schedule knows."""
 
-    def __init__(self, workers: int) -> None:
-        pass
+@contextmanager
+def inline() -> Iterator[None]:
+    """Stands in for the event loop and its threads."""
+    saved = in_flight.finish, in_flight.each, in_flight.in_thread
+    in_flight.finish, in_flight.each, in_flight.in_thread = _finish, _each, _here  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        in_flight.finish, in_flight.each, in_flight.in_thread = saved
 
-    def __enter__(self) -> Inline:
-        return self
 
-    def __exit__(self, *error: object) -> None:
-        pass
+def _finish(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("something waits for an event loop that is not there")
 
-    def map(self, work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        return iter([work(item) for item in items])
+
+async def _each(work: Callable[[Any], Awaitable[Any]], items: Iterable[Any], most: int) -> list[Any]:
+    return [await work(item) for item in items]
+
+
+async def _here(work: Callable[..., Any], *arguments: Any) -> Any:
+    return work(*arguments)

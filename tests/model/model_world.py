@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rowcast.definition import Definition
-from rowcast.fan_out import FanningOut, fan_out_run
+from rowcast.delivering import FanningOut
+from rowcast.fan_out import fan_out_run
 from rowcast.models import Mode, Replay, Run, to_json
 from rowcast.ports import CallResult, MessageToSend, Render
 from tests import fakes
@@ -40,7 +42,13 @@ class Watched:
             self.around("after", name)
             return answer
 
-        return call
+        async def awaited(*arguments: Any, **named: Any) -> Any:
+            self.around("before", name)
+            answer = await value(*arguments, **named)
+            self.around("after", name)
+            return answer
+
+        return awaited if inspect.iscoroutinefunction(value) else call
 
     def __setattr__(self, name: str, value: Any) -> None:
         setattr(self.inner, name, value)
@@ -53,8 +61,8 @@ class LoggingTarget(fakes.FakeDestination):
         super().__init__()
         self.log: list[Arrival] = []
 
-    def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
-        result = super().send(batch, batch_id, attempt)
+    async def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
+        result = await super().send(batch, batch_id, attempt)
         for message, verdict in zip(batch, result.verdicts, strict=True):
             change = message.change
             self.log.append(

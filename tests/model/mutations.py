@@ -27,6 +27,7 @@ SUITE = [
     "tests/model/test_crashes.py",
     "tests/model/test_model.py",
     "tests/contract/test_destinations.py",
+    "tests/contract/test_wire.py",
     "tests/integration/test_delivery_session.py",
 ]
 
@@ -85,7 +86,7 @@ MUTATIONS = [
     Mutation(
         "treat a time-out as accepted",
         "I2",
-        "fan_out.py",
+        "worker.py",
         '        if verdict.kind == "accepted":\n            name',
         '        if verdict.kind in ("accepted", "in_doubt"):\n            name',
     ),
@@ -95,6 +96,20 @@ MUTATIONS = [
         "destinations/session.py",
         '"total_max_attempts": 1',
         '"total_max_attempts": 3',
+    ),
+    Mutation(
+        "send again what broke off",
+        "I5",
+        "destinations/connection.py",
+        "            connection.abort()\n            raise\n",
+        "            connection.abort()\n            return await self.exchange(request, seconds)\n",
+    ),
+    Mutation(
+        "trust an idle connection",
+        "I5",
+        "destinations/connection.py",
+        " and not self._readable.poll(0)",
+        "",
     ),
     Mutation(
         "digest of the wrong partition",

@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from rowcast import fan_out
-from tests.model.inline import Inline
+from tests.model.inline import inline
 from tests.model.model_world import Died, ModelWorld
 
 SECONDS = 900.0
@@ -98,13 +97,12 @@ def take_turns(world: ModelWorld, workers: Sequence[W], choose: Callable[[Sequen
             mine.cross()
 
     outer, world.around = world.around, around
-    pool, fan_out.ThreadPoolExecutor = fan_out.ThreadPoolExecutor, Inline  # type: ignore[misc,assignment]
     moves = 0
     try:
-        while alive := [worker for worker in workers if not worker.done]:
-            (choose(alive, moves) or alive[0]).move()
-            moves += 1
+        with inline():
+            while alive := [worker for worker in workers if not worker.done]:
+                (choose(alive, moves) or alive[0]).move()
+                moves += 1
     finally:
-        fan_out.ThreadPoolExecutor = pool  # type: ignore[misc]
         world.around = outer
     return moves

@@ -10,6 +10,7 @@ from rowcast.definition import Limits, Retry
 from rowcast.errors import LockLost, RunFailed
 from rowcast.models import Change
 from rowcast.ports import Verdict
+from tests.model.inline import inline
 from tests.world import World, sync_definition
 
 
@@ -147,7 +148,7 @@ def test_a_worker_that_was_overtaken_records_nothing() -> None:
         world.run()
 
     world.target.before_answer = take_over
-    with pytest.raises(LockLost):
+    with inline(), pytest.raises(LockLost):  # one run inside another's call
         world.fan_out(run, stale, "00000-000000")
     assert len({message.change.id for message in world.target.sent}) == 1
     assert world.states.run("orders", run).status == "completed"  # type: ignore[union-attr]

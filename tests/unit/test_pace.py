@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
+import asyncio
 
 from rowcast.definition import Limits, Rate, Retry
 from rowcast.ports import Verdict
@@ -91,16 +90,14 @@ def test_workers_times_their_calls_is_the_concurrency_exactly() -> None:
 def test_a_worker_has_no_more_calls_open_than_its_share() -> None:
     world = World(sync_definition(limits=Limits(concurrency=4)))
     world.target.batch_size = 1
-    lock, open_calls, most = threading.Lock(), 0, 0
+    open_calls = most = 0
 
-    def wait(sent: fakes.Sent) -> None:
+    async def wait(sent: fakes.Sent) -> None:
         nonlocal open_calls, most
-        with lock:
-            open_calls += 1
-            most = max(most, open_calls)
-        time.sleep(0.02)
-        with lock:
-            open_calls -= 1
+        open_calls += 1
+        most = max(most, open_calls)
+        await asyncio.sleep(0.02)
+        open_calls -= 1
 
     world.target.before_answer = wait
     for number in range(20):

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from rowcast.delivering import Delivering
 from rowcast.errors import DestinationRefused, MessageInvalid, RunFailed
 from rowcast.models import Change, Chunk, to_json
 from rowcast.ports import Verdict
-from rowcast.trial import Trying, send_trial
+from rowcast.trial import send_trial
 from tests.world import World, sync_definition
 
 TRIAL = "test-20261120T160000.000Z"
@@ -24,7 +25,7 @@ class TrialWorld(World):
         self.changes.put_chunk(Chunk(sync=self.sync, run=TRIAL, id="test", changes=[change]))
 
     def test(self, name: str = TRIAL) -> bool:
-        needs = Trying(
+        needs = Delivering(
             definitions=self.definitions,
             changes=self.changes,
             calls=self.calls,

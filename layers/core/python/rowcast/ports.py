@@ -39,6 +39,9 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None: ...
 
+    async def wait(self, seconds: float) -> None:
+        """Sleeps while others work."""
+
 
 class Budget(Protocol):
     """The time that this invocation has left."""
@@ -285,8 +288,8 @@ class CallResult(msgspec.Struct, kw_only=True):
 class Destination(Protocol):
     """A place that messages are sent to.
 
-    Owes: one API call and one attempt per `send`, with every entry's own answer read. Whoever implements it must expect
-    the same message again, with identical bytes.
+    Owes: one API call and one attempt per `send`, with every entry's own answer read; while one waits, others go on.
+    Whoever implements it must expect the same message again, with identical bytes.
     """
 
     def check(self) -> None:
@@ -297,7 +300,7 @@ class Destination(Protocol):
     ) -> tuple[list[list[MessageToSend]], list[tuple[MessageToSend, str]]]:
         """Cuts messages of one operation into calls by count and bytes; and those that none can carry, with why."""
 
-    def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
+    async def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
         """Raises DestinationRefused when nothing can be sent there at all: access denied, target missing."""
 
 

@@ -2,51 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import msgspec
-
-from rowcast.definition import Definition
+from rowcast import in_flight
+from rowcast.delivering import Delivering
 from rowcast.errors import MessageInvalid, RunFailed
 from rowcast.masking import masked_result
-from rowcast.models import Deployment, Run
-from rowcast.ports import (
-    CallRecord,
-    CallResult,
-    CallStore,
-    ChangeStore,
-    Clock,
-    DefinitionStore,
-    Destination,
-    MessageToSend,
-    Pace,
-    Render,
-)
+from rowcast.models import Run
+from rowcast.ports import CallRecord, CallResult, MessageToSend
 
 TEST = "test-"
 """What the name of a trial begins with, where others have the name of a run."""
 _SURELY_OVER = 900.0
 
 
-class Trying(msgspec.Struct, kw_only=True):
-    """What a trial needs. `claim` names this worker's attempt, never used before."""
-
-    definitions: DefinitionStore
-    changes: ChangeStore
-    calls: CallStore
-    destination: Callable[[Definition, Deployment], Destination]
-    render: Callable[[Definition, Run], Render]
-    pace: Callable[[Definition], Pace]
-    clock: Clock
-    claim: str
-
-
-def check_target(sync: str, digest: str, needs: Trying) -> None:
+def check_target(sync: str, digest: str, needs: Delivering) -> None:
     """Looks at the target with the rights with which runs send. Raises DestinationRefused; sends nothing."""
     needs.destination(needs.definitions.pinned(sync, digest), needs.definitions.deployment(sync)).check()
 
 
-def send_trial(sync: str, trial: str, digest: str, chunk: str, needs: Trying) -> bool:
+def send_trial(sync: str, trial: str, digest: str, chunk: str, needs: Delivering) -> bool:
     """Sends the chunk's one change by the definition of this digest; False when that was done before.
 
     Raises MessageInvalid when no message can be made, DestinationRefused when the target cannot be used.
@@ -69,7 +42,7 @@ def send_trial(sync: str, trial: str, digest: str, chunk: str, needs: Trying) ->
         return False
     needs.clock.sleep(needs.pace(definition).reserve(1))
     begun = needs.clock.now()
-    answered = destination.send(batches[0], f"{trial}-1", 1)
+    answered = in_flight.finish(destination.send(batches[0], f"{trial}-1", 1))
     result = masked_result(answered, batches[0], definition.mask, render)
     seconds = needs.clock.now() - begun
     needs.calls.put(sync, trial, chunk, needs.claim, [_record(message, chunk, begun, seconds, result)])

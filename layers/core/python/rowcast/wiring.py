@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rowcast.definition import Alerts, Definition, FilesSource
+from rowcast.definition import Alerts, Definition, FilesSource, SecretRef
 from rowcast.errors import RowcastError
 from rowcast.metrics import Metric, of_calls
 from rowcast.models import Deployment, FirstSend, Run
@@ -175,7 +175,7 @@ class Services:
         return destination(
             definition,
             deployment,
-            secrets=self.secrets,
+            secrets=_secrets_of,
             address=lambda triggers: addressed_as_first_sent(
                 compile_address(triggers), lambda first: compile_address(self._first(definition, first).triggers)
             ),
@@ -223,6 +223,15 @@ class Services:
     @property
     def engine_mb(self) -> int:
         return int(int(self._environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "2048")) * ENGINE_SHARE)
+
+
+def _secrets_of(session: Any) -> Callable[[SecretRef], dict[str, str]]:
+    """Secrets as this session's role may read them, in its region."""
+    from rowcast.stores import aws
+    from rowcast.stores.secrets import AwsSecrets
+
+    clients = {name: session.client(name, config=aws.control_config()) for name in ("secretsmanager", "ssm")}
+    return AwsSecrets(**clients).fields
 
 
 class Step:

@@ -4,43 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from rowcast.definition import Account, Definition, EventBridgeDestination, LambdaDestination, Rate, SecretRef, Triggers
+from rowcast.destinations.wire import Connect, Operation, Wire
 from rowcast.models import Deployment
 from rowcast.ports import Address, Destination, Oversize
 
-_MAX_CONNECTIONS = 50
 RATE_USED = 0.97
-
-
-class SecretFields(Protocol):
-    def __hash__(self) -> int: ...
-
-    def fields(self, ref: SecretRef) -> dict[str, str]: ...
+ReadSecrets = Callable[[Any], Callable[[SecretRef], dict[str, str]]]
+"""From a boto3 session to what reads all fields of a secret with that session's rights."""
 
 
 def destination(
     definition: Definition,
     deployment: Deployment,
     *,
-    secrets: SecretFields,
+    secrets: ReadSecrets,
     address: Callable[[Triggers], Address],
     oversize: Oversize,
 ) -> Destination:
     target = definition.destination
     rate = definition.limits.rate
-    connections = min(definition.limits.concurrency, _MAX_CONNECTIONS)
-    service = "events" if isinstance(target, EventBridgeDestination) else "lambda"
-    client = _client(
-        service,
+    client, connect = _sending(
+        "events" if isinstance(target, EventBridgeDestination) else "lambda",
         definition.sync,
         deployment.delivery_role_arn,
         _account(target.account, deployment),
         _region(target),
-        connections,
         secrets,
     )
     if isinstance(target, EventBridgeDestination):
@@ -48,6 +41,7 @@ def destination(
 
         return EventBridge(
             client=client,
+            connect=connect,
             triggers=definition.triggers,
             address=address(definition.triggers),
             oversize=oversize,
@@ -57,6 +51,7 @@ def destination(
 
     return LambdaFunction(
         client=client,
+        connect=connect,
         function=target.function,
         batch_size=batch_size(target.batch_size, rate),
         primary_key=definition.primary_key,
@@ -74,22 +69,39 @@ def batch_size(wanted: int, rate: Rate | None) -> int:
 
 
 @lru_cache(maxsize=32)
-def _client(
-    service: str,
-    sync: str,
-    role_arn: str,
-    account: Account | None,
-    region: str | None,
-    connections: int,
-    secrets: Any,
-) -> Any:
-    """Kept for the process: a warm worker assumes no role again before its credentials end."""
+def _sending(
+    service: str, sync: str, role_arn: str, account: Account | None, region: str | None, secrets: ReadSecrets
+) -> tuple[Any, Connect]:
+    """A client, and what connects to the operation that sends. Kept for the process: a warm worker assumes no role
+    again before its credentials end, and its connections stay open."""
     from rowcast.destinations.session import delivery_config, delivery_session
 
     session: Any = delivery_session(
-        sync=sync, delivery_role_arn=role_arn, account=account, region=region, secret_fields=secrets.fields
+        sync=sync, delivery_role_arn=role_arn, account=account, region=region, secrets=secrets
     )
-    return session.client(service, config=delivery_config(connections=connections))
+    client = session.client(service, config=delivery_config())
+    wires: dict[str, Wire] = {}
+
+    def connected(operation: Operation) -> Wire:
+        name = f"{operation.name} {operation.given}"
+        if name not in wires:
+            wires[name] = connect(client, session, operation)
+        return wires[name]
+
+    return client, connected
+
+
+def connect(client: Any, session: Any, operation: Operation) -> Wire:
+    """The way that the client itself would take to the operation: straight, or through a proxy."""
+    from botocore.utils import get_environ_proxies
+
+    if get_environ_proxies(client.meta.endpoint_url):
+        from rowcast.destinations.sdk import SdkWire
+
+        return SdkWire(client, operation)
+    from rowcast.destinations import http
+
+    return http.connect(client, session.get_credentials(), operation)
 
 
 def _account(account: Account | None, deployment: Deployment) -> Account | None:

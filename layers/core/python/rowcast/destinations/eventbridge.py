@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rowcast.definition import Trigger, Triggers
 from rowcast.destinations import faults
 from rowcast.destinations.packing import pack
+from rowcast.destinations.wire import Connect, Operation, Wire
 from rowcast.errors import DestinationRefused, MessageInvalid
 from rowcast.models import OPERATIONS
 from rowcast.ports import Address, CallResult, MessageToSend, Oversize, Verdict
@@ -22,22 +23,28 @@ BYTES = 1024 * 1024 - 1  # "less than 1 MB", over all entries of a call
 _TIME_BYTES = 14
 _AGAIN = {"InternalFailure", "InternalException", *faults.THROTTLES}
 _REFUSED = {"MalformedDetail", "InvalidArgument", "ValidationException", "RequestEntityTooLarge"}
+_encoder = msgspec.json.Encoder()
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class EventBridge:
-    """One entry per change, on the bus, with the source and detail type, of the change's trigger."""
+    """One entry per change, on the bus, with the source and detail type, of the change's trigger.
+
+    `client` looks at buses; what `connect` gives carries the events.
+    """
 
     def __init__(
         self,
         *,
         client: EventBridgeClient,
+        connect: Connect,
         triggers: Triggers,
         address: Address,
         oversize: Oversize,
         batch_size: int = ENTRIES,
     ) -> None:
         self._client = client
+        self._connect = connect
         self._batch_size = batch_size
         self._triggers = triggers
         self._address = address
@@ -59,21 +66,21 @@ class EventBridge:
     ) -> tuple[list[list[MessageToSend]], list[tuple[MessageToSend, str]]]:
         return pack(messages, self._carried, most=self._batch_size, room=BYTES)
 
-    def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:  # noqa: ARG002 - the port's
+    async def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:  # noqa: ARG002 - the port's
         entries = [self._entry(message) for message in batch]
         request = {"Entries": [{**entry, "Time": message.time} for entry, message in zip(entries, batch, strict=True)]}
         try:
-            reply: Any = self._client.put_events(Entries=entries)
-        except (ClientError, BotoCoreError) as error:
-            return _failed(faults.of_call(error), len(batch), request)
-        answers = reply.get("Entries", [])
-        if len(answers) != len(batch):
-            fault = faults.Fault("in_doubt", f"EventBridge answered {len(answers)} entries to {len(batch)}.")
+            reply = await self._wire.send(_encoder.encode({"Entries": entries}))
+        except faults.CallFailed as error:
+            return _failed(error.fault, len(batch), request)
+        fault = faults.of_reply(reply)
+        if fault is not None:
             return _failed(fault, len(batch), request)
-        if all(answer.get("ErrorCode") in faults.UNUSABLE for answer in answers):
-            raise DestinationRefused(f"EventBridge refuses the run's events: {answers[0]['ErrorCode']}.")
-        record = {"Entries": answers, "FailedEntryCount": reply.get("FailedEntryCount", 0)}
-        return CallResult(verdicts=[_verdict(answer) for answer in answers], request=request, reply=record)
+        return _judged(reply.body, len(batch), request)
+
+    @cached_property
+    def _wire(self) -> Wire:
+        return self._connect(Operation("PutEvents", {"Entries": [{}]}))
 
     def _carried(self, message: MessageToSend) -> tuple[MessageToSend, int]:
         """The message, or what stands for it, and its size. Raises MessageInvalid when no event can be made."""
@@ -99,7 +106,7 @@ class EventBridge:
             "EventBusName": trigger.bus or "default",
             "Source": source,
             "DetailType": detail_type,
-            "Time": datetime.fromtimestamp(message.time, UTC),
+            "Time": int(message.time),
             "Resources": [
                 f"rowcast:sync/{message.sync}",
                 f"rowcast:run/{message.run}",
@@ -124,6 +131,29 @@ def _check_object(message: MessageToSend) -> None:
     else:
         return
     raise MessageInvalid("The message is not a JSON object, which EventBridge requires of an event's detail.")
+
+
+class _Answers(msgspec.Struct, rename="pascal"):
+    entries: list[dict[str, Any]] = []
+    failed_entry_count: int = 0
+
+
+_answers = msgspec.json.Decoder(_Answers)
+
+
+def _judged(body: bytes, count: int, request: Any) -> CallResult:
+    try:
+        said = _answers.decode(body)
+    except msgspec.MsgspecError:
+        return _failed(faults.Fault("in_doubt", "EventBridge's answer is not of its form."), count, request)
+    answers = said.entries
+    if len(answers) != count:
+        fault = faults.Fault("in_doubt", f"EventBridge answered {len(answers)} entries to {count}.")
+        return _failed(fault, count, request)
+    if all(answer.get("ErrorCode") in faults.UNUSABLE for answer in answers):
+        raise DestinationRefused(f"EventBridge refuses the run's events: {answers[0]['ErrorCode']}.")
+    record = {"Entries": answers, "FailedEntryCount": said.failed_entry_count}
+    return CallResult(verdicts=[_verdict(answer) for answer in answers], request=request, reply=record)
 
 
 def _verdict(answer: Mapping[str, Any]) -> Verdict:

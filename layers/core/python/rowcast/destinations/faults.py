@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
+import msgspec
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -17,6 +18,10 @@ from botocore.exceptions import (
     ProxyConnectionError,
 )
 
+from rowcast.destinations.wire import Reply
+
+ERROR_TYPE = "x-amzn-errortype"
+FUNCTION_ERROR = "x-amz-function-error"
 Meaning = Literal["throttled", "in_doubt", "refused", "unusable"]
 _RETRY_AFTER = re.compile(r"retry[ _-]?after\W{0,4}(\d{1,6})(?: ?(ms|s|sec|seconds?|m|min|minutes?)\b)?", re.IGNORECASE)
 _TOO_MANY = re.compile(r"\b429\b|too many requests|rate limit|throttl", re.IGNORECASE)
@@ -30,6 +35,14 @@ class Fault(NamedTuple):
     meaning: Meaning
     reason: str
     slow: float | None = None
+
+
+class CallFailed(Exception):
+    """A call to which no whole reply came."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
 
 
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
@@ -80,18 +93,42 @@ def asked_to_slow(reason: str) -> float | None:
     return 0.0 if _TOO_MANY.search(reason) else None
 
 
-def _retry_after(error: ClientError) -> float:
-    """Seconds, from the header or from Lambda's field of the error; 0 when there is none."""
-    headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-    text = str(headers.get("retry-after") or error.response.get("retryAfterSeconds") or "")
+def error_code(reply: Reply) -> str:
+    """The service's name for what is wrong: from the header, from the body, or the status; without namespaces."""
+    named = reply.headers.get(ERROR_TYPE) or _code_in(reply.body) or str(reply.status)
+    return named.split(":", 1)[0].rsplit("#", 1)[-1]
+
+
+def _code_in(body: bytes) -> str:
+    try:
+        error = msgspec.json.decode(body, type=_Error)
+    except msgspec.MsgspecError:
+        return ""
+    return error.kind or error.code or error.pascal_code
+
+
+class _Error(msgspec.Struct):
+    kind: str = msgspec.field(name="__type", default="")
+    code: str = ""
+    pascal_code: str = msgspec.field(name="Code", default="")
+
+
+def of_reply(reply: Reply) -> Fault | None:
+    """None when the service did what it was asked."""
+    if reply.status < 300:
+        return None
+    fault = of_code(error_code(reply), reply.status)
+    return fault if fault.slow is None else fault._replace(slow=_retry_after(reply))
+
+
+def _retry_after(reply: Reply) -> float:
+    """Seconds; 0 when it does not say how many."""
+    text = reply.headers.get("retry-after", "")
     return float(text) if text.isascii() and text.isdigit() else 0.0
 
 
-def of_call(error: ClientError | BotoCoreError) -> Fault:
+def of_call(error: BotoCoreError) -> Fault:
     """A call that raised. Whatever may have reached the service without a clear answer is in doubt."""
-    if isinstance(error, ClientError):
-        fault = of_code(code(error), status(error))
-        return fault if fault.slow is None else fault._replace(slow=_retry_after(error))
     name = type(error).__name__
     if isinstance(error, _NEVER_LEFT):
         return Fault("throttled", f"The connection failed ({name}).")

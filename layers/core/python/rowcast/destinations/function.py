@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
-from urllib3.exceptions import HTTPError
 
 from rowcast.destinations import faults
 from rowcast.destinations.packing import pack
 from rowcast.destinations.reply import ContractError, rejected_rows
+from rowcast.destinations.wire import Connect, Operation, Reply, Wire
 from rowcast.errors import DestinationRefused
 from rowcast.models import from_json, to_json
 from rowcast.ports import CallResult, MessageToSend, Oversize, Verdict
@@ -49,18 +50,23 @@ _MEANINGS: dict[str, faults.Meaning] = {
 
 
 class LambdaFunction:
-    """Rows of one operation per invocation. `function` is an ARN, qualified or not, or a name."""
+    """Rows of one operation per invocation. `function` is an ARN, qualified or not, or a name.
+
+    `client` looks at the function; what `connect` gives carries the invocations.
+    """
 
     def __init__(
         self,
         *,
         client: LambdaClient,
+        connect: Connect,
         function: str,
         batch_size: int,
         primary_key: tuple[str, ...],
         oversize: Oversize,
     ) -> None:
         self._client = client
+        self._connect = connect
         self._oversize = oversize
         self._function = function
         self._batch_size = batch_size
@@ -89,24 +95,24 @@ class LambdaFunction:
             )
         return message, _row_bytes(message)
 
-    def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
+    async def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
         payload = self._payload(batch, batch_id, attempt)
         request = msgspec.Raw(payload)
         try:
-            reply = self._client.invoke(
-                FunctionName=self._function, InvocationType="RequestResponse", LogType="None", Payload=payload
-            )
-            body = reply["Payload"].read()
-        except ClientError as error:
-            return self._failed(_fault(error), len(batch), request)
-        except BotoCoreError as error:
-            return self._failed(faults.of_call(error), len(batch), request)
-        except (HTTPError, OSError) as error:
-            # botocore does not wrap all that can break while a reply's body is read.
-            return self._failed(faults.Fault("in_doubt", type(error).__name__), len(batch), request)
-        if reply.get("FunctionError"):
-            return _in_doubt(batch, _function_error(body), request, _json_or_text(body))
-        return self._judge(batch, body, request)
+            reply = await self._wire.send(payload)
+        except faults.CallFailed as error:
+            return self._failed(error.fault, len(batch), request)
+        fault = _fault(reply)
+        if fault is not None:
+            return self._failed(fault, len(batch), request)
+        if reply.headers.get(faults.FUNCTION_ERROR):
+            return _in_doubt(batch, _function_error(reply.body), request, _json_or_text(reply.body))
+        return self._judge(batch, reply.body, request)
+
+    @cached_property
+    def _wire(self) -> Wire:
+        given = {"FunctionName": self._function, "InvocationType": "RequestResponse", "LogType": "None"}
+        return self._connect(Operation("Invoke", given))
 
     def _judge(self, batch: Sequence[MessageToSend], body: bytes, request: Any) -> CallResult:
         try:
@@ -142,11 +148,11 @@ class LambdaFunction:
         return CallResult(verdicts=verdicts, request=request, reply=None, error=fault.reason)
 
 
-def _fault(error: ClientError) -> faults.Fault:
-    error_code = faults.code(error)
-    if error_code in _MEANINGS:
-        return faults.Fault(_MEANINGS[error_code], error_code)
-    return faults.of_call(error)
+def _fault(reply: Reply) -> faults.Fault | None:
+    fault = faults.of_reply(reply)
+    if fault is not None and (known := _MEANINGS.get(faults.error_code(reply))):
+        return faults.Fault(known, fault.reason)
+    return fault
 
 
 def _row_bytes(message: MessageToSend) -> int:

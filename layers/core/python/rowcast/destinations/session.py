@@ -20,44 +20,51 @@ READ_TIMEOUT_SECONDS = 910  # above the 900 s that a function may take, so that 
 _SESSION_SECONDS = 3600  # the most that STS gives to a chained session; keys from a secret are read anew as often
 Metadata = dict[str, str | None]
 SecretFields = Callable[[SecretRef], dict[str, str]]
+ReadSecrets = Callable[["boto3.Session"], SecretFields]
 
 
 def delivery_session(
-    *, sync: str, delivery_role_arn: str, account: Account | None, region: str | None, secret_fields: SecretFields
+    *, sync: str, delivery_role_arn: str, account: Account | None, region: str | None, secrets: ReadSecrets
 ) -> boto3.Session:
     """A session whose credentials are fetched at first use and renewed before they end.
 
-    Calls that need credentials raise DestinationRefused, naming the role, when it cannot be assumed. `secret_fields`
-    reads the secret of an account that is reached by access key: `access_key_id` and `secret_access_key`.
+    Calls that need credentials raise DestinationRefused, naming the role, when it cannot be assumed. The
+    secret of an account that is reached by access key, `access_key_id` and `secret_access_key`, is read by the delivery
+    role: what one sync may use, no other sync's role can read.
     """
     import boto3
 
-    own = boto3.Session(region_name=region)
-    if account is not None and account.access_key_secret is not None:
+    own = boto3.Session()
+    delivery = _assuming(own, role_arn=delivery_role_arn, name=sync, external_id=None, region=region)
+    if account is None:
+        return delivery
+    if account.access_key_secret is not None:
         secret = account.access_key_secret
-        return _refreshing(lambda: _access_key(secret, secret_fields), own.region_name)
-    delivery = _assuming(own, role_arn=delivery_role_arn, name=sync, external_id=None)
-    if account is not None and account.role_arn is not None:
-        return _assuming(delivery, role_arn=account.role_arn, name=sync, external_id=account.external_id)
+        at_home = _assuming(own, role_arn=delivery_role_arn, name=sync, external_id=None, region=None)
+        return _refreshing(lambda: _access_key(secret, secrets(at_home)), region or own.region_name)
+    if account.role_arn is not None:
+        return _assuming(delivery, role_arn=account.role_arn, name=sync, external_id=account.external_id, region=region)
     return delivery
 
 
-def delivery_config(*, connections: int = 10, read_timeout: float = READ_TIMEOUT_SECONDS) -> Config:
+def delivery_config(*, read_timeout: float = READ_TIMEOUT_SECONDS) -> Config:
     """One attempt per call: retries are the run's own, which knows what may be sent again."""
     return Config(
         retries={"mode": "standard", "total_max_attempts": 1},
         connect_timeout=10,
         read_timeout=read_timeout,
-        max_pool_connections=connections,
+        max_pool_connections=32,
         tcp_keepalive=True,
     )
 
 
-def _assuming(parent: boto3.Session, *, role_arn: str, name: str, external_id: str | None) -> boto3.Session:
+def _assuming(
+    parent: boto3.Session, *, role_arn: str, name: str, external_id: str | None, region: str | None
+) -> boto3.Session:
     def fetch() -> Metadata:
         return _assume(parent, role_arn=role_arn, name=name, external_id=external_id)
 
-    return _refreshing(fetch, parent.region_name)
+    return _refreshing(fetch, region or parent.region_name)
 
 
 def _refreshing(fetch: Callable[[], Metadata], region: str | None) -> boto3.Session:

@@ -9,3 +9,8 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+    async def wait(self, seconds: float) -> None:
+        import asyncio
+
+        await asyncio.sleep(seconds)

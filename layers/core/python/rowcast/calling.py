@@ -1,0 +1,125 @@
+"""The calls of one worker of fan out: each in its turn, within the worker's time, and recorded."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from rowcast import in_flight
+from rowcast.delivering import Sending
+from rowcast.errors import DestinationRefused
+from rowcast.masking import masked_result
+from rowcast.models import Run
+from rowcast.ports import CallRecord, CallResult, MessageToSend
+
+PAUSE_SECONDS = 20.0
+"""A worker starts no call with less time left than this and half again its slowest call: what it has must be stored."""
+MAX_SLOW_SECONDS = 900.0
+OVERSLEPT = 0.05
+"""The part of a window by which a call may come later than its time."""
+
+
+class Calls:
+    """`stopped`: why the run stopped, if it did. `paused`: the time is short, and no call is made any more. `attempts`:
+    calls that carried a change, by its id."""
+
+    def __init__(self, run: Run, chunk: str, needs: Sending) -> None:
+        self._run = run
+        self._chunk = chunk
+        self._needs = needs
+        self._slowest = 0.0
+        self.stopped = run.stopped
+        self.paused = False
+        self.records: list[CallRecord] = []
+        self.attempts: Counter[str] = Counter()
+
+    async def call(self, batch: Sequence[MessageToSend], name: str, attempt: int) -> CallResult | None:
+        """One call, recorded; None when it was not made, since the run stopped or the time is short."""
+        if self.stopped or self._short_of_time():
+            return None
+        if not await self._turn(len(batch)) or self.stopped:
+            return None
+        started = self._needs.clock.now()
+        self.attempts.update(message.change.id for message in batch)
+        try:
+            answered = await self._needs.destination.send(batch, f"{self._run.run}-{name}", attempt)
+            result = masked_result(answered, batch, self._needs.definition.mask, self._needs.render)
+        except DestinationRefused as error:
+            self.stopped = self.stopped or str(error)
+            result = CallResult(verdicts=[], request=None, reply=None, error=str(error))
+        self._record(batch, name, attempt, started, result)
+        await self._slow(result, attempt)
+        return result
+
+    async def _turn(self, count: int) -> bool:
+        """Waits for the right to send. It is taken no longer than a window ahead, so that with a worker that dies no
+        more is lost; one that was overslept is given up.
+
+        False when it comes too late for this worker, which then waits all its time, so that it is not called again at
+        once for nothing.
+        """
+        rate = self._needs.definition.limits.rate
+        ahead = rate.seconds if rate is not None else math.inf
+        clock = self._needs.clock
+        while True:
+            most = max(0.0, self._time_for_waiting())
+            wait = await self._reserve(count, min(most, ahead))
+            if wait <= min(most, ahead):
+                due = clock.now() + wait
+                await self._wait(wait)
+                if clock.now() - due <= OVERSLEPT * ahead:
+                    return True
+                continue
+            if wait > most:
+                self.paused = True
+                await self._wait(most)
+                return False
+            await self._wait(wait - ahead)
+
+    async def _reserve(self, count: int, within: float) -> float:
+        """A rate stands in a table, which is asked in a thread; without one nobody is asked."""
+        if self._needs.definition.limits.rate is None:
+            return self._needs.pace.reserve(count, within)
+        return await in_flight.in_thread(self._needs.pace.reserve, count, within)
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds > 0:
+            await self._needs.clock.wait(seconds)
+
+    async def _slow(self, result: CallResult, attempt: int) -> None:
+        """Slows all who share the pace when the destination asks for it, by name or by refusing."""
+        asked = [verdict.slow for verdict in result.verdicts if verdict.slow is not None]
+        if asked:
+            seconds = max(asked) or self._needs.definition.retry.backoff_seconds * 2 ** (attempt - 1)
+            await in_flight.in_thread(self._needs.pace.slow, min(MAX_SLOW_SECONDS, seconds))
+
+    def _short_of_time(self) -> bool:
+        self.paused = self.paused or self._time_for_waiting() < 0
+        return self.paused
+
+    def _time_for_waiting(self) -> float:
+        return self._needs.budget.seconds_left() - PAUSE_SECONDS - 1.5 * self._slowest
+
+    def _record(
+        self, batch: Sequence[MessageToSend], name: str, attempt: int, started: float, result: CallResult
+    ) -> None:
+        seconds = self._needs.clock.now() - started
+        self._slowest = max(self._slowest, seconds)
+        self.records.append(
+            CallRecord(
+                sync=self._run.sync,
+                run=self._run.run,
+                chunk=self._chunk,
+                call=name,
+                attempt=attempt,
+                started_at=started,
+                seconds=seconds,
+                request=result.request,
+                reply=result.reply,
+                error=result.error,
+                change_ids=[message.change.id for message in batch],
+                keys=[message.change.key for message in batch],
+                outcomes=[verdict.kind for verdict in result.verdicts],
+            )
+        )

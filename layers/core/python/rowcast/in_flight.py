@@ -1,0 +1,65 @@
+"""Work that waits for others: many calls under way at once on one event loop, which the process keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+THREADS = 32
+
+
+def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Runs work to its end. In the main thread on a loop that stays, with what was connected on it."""
+    if threading.current_thread() is threading.main_thread():
+        return _kept().run(work)
+    with _runner() as runner:
+        return runner.run(work)
+
+
+async def each(work: Callable[[Item], Awaitable[T]], items: Iterable[Item], most: int) -> list[T]:
+    """The answers in the items' order, with at most `most` under way at once.
+
+    The first error ends everything: what is under way is cancelled, what has not begun does not begin.
+    """
+    waiting = list(items)
+    answers: dict[int, T] = {}
+    numbered = iter(enumerate(waiting))
+
+    async def lane() -> None:
+        for number, item in numbered:
+            answers[number] = await work(item)
+
+    lanes = [asyncio.ensure_future(lane()) for _ in range(min(most, len(waiting)))]
+    try:
+        await asyncio.gather(*lanes)
+    except BaseException:
+        for one in lanes:
+            one.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+        raise
+    return [answers[number] for number in range(len(waiting))]
+
+
+async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
+    """For calls that block: the others in flight go on meanwhile."""
+    return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)
+
+
+@cache
+def _kept() -> asyncio.Runner:
+    runner = _runner()
+    atexit.register(runner.close)
+    return runner
+
+
+def _runner() -> asyncio.Runner:
+    runner = asyncio.Runner()
+    runner.get_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="rowcast"))
+    return runner

@@ -1,0 +1,136 @@
+"""One worker's passage through a chunk: rounds of calls until every change has its outcome or time runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rowcast import in_flight
+from rowcast.calling import Calls
+from rowcast.delivering import Sending
+from rowcast.errors import MessageInvalid
+from rowcast.models import Change, Chunk, ChunkState, Outcome, OutcomeName, Run, short_hash
+from rowcast.ports import CallResult, MessageToSend, Verdict
+from rowcast.progress import count_debts
+
+SAME_REASON_FLOOR = 100
+MAX_BACKOFF_SECONDS = 30.0
+
+
+class Worker:
+    def __init__(self, run: Run, chunk: Chunk, state: ChunkState, needs: Sending) -> None:
+        self.run = run
+        self.chunk = chunk
+        self.state = state
+        self.needs = needs
+        self.calls = Calls(run, chunk.id, needs)
+        self.position = {change.id: index for index, change in enumerate(chunk.changes)}
+
+    def work(self, token: int) -> None:
+        messages = self._messages()
+        last = self.needs.definition.retry.immediate + 1
+        for attempt in range(1, last + 1):
+            if not messages or self.calls.stopped or self.calls.paused:
+                break
+            if attempt > 1:
+                self.needs.clock.sleep(self._backoff(attempt))
+            messages = self._round(messages, attempt, final=attempt == last)
+        if self.calls.stopped:
+            self._leave_unsent()
+        self._store(token)
+
+    def _messages(self) -> list[MessageToSend]:
+        """The messages still to send; a row of which none can be made is rejected here and costs no other row."""
+        messages = []
+        for index, change in enumerate(self.chunk.changes):
+            if self.state.outcomes[index] is None and not self.calls.stopped:
+                try:
+                    body = self.needs.render(change)
+                except MessageInvalid as error:
+                    self._settle(change, Verdict(kind="refused", reason=str(error)), final=True)
+                else:
+                    messages.append(self._message(change, body))
+        return messages
+
+    def _message(self, change: Change, body: bytes) -> MessageToSend:
+        return MessageToSend(change=change, body=body, time=self.run.started_at, sync=self.run.sync, run=self.run.run)
+
+    def _backoff(self, attempt: int) -> float:
+        """Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/"""
+        most = min(MAX_BACKOFF_SECONDS, self.needs.definition.retry.backoff_seconds * 2 ** (attempt - 2))
+        return self.needs.jitter.uniform(0, most)
+
+    def _round(self, messages: Sequence[MessageToSend], attempt: int, *, final: bool) -> list[MessageToSend]:
+        """Sends each message once; answers those that are worth another attempt."""
+        batches, oversized = self.needs.destination.batches(messages)
+        for message, reason in oversized:
+            self._settle(message.change, Verdict(kind="refused", reason=reason), final=True)
+        again: list[MessageToSend] = []
+        numbered = [(batch, f"{self.chunk.id}-{attempt}-{number}") for number, batch in enumerate(batches)]
+
+        async def call(item: tuple[list[MessageToSend], str]) -> CallResult | None:
+            return await self.calls.call(*item, attempt)
+
+        most = self.needs.definition.limits.calls_per_worker
+        results = in_flight.finish(in_flight.each(call, numbered, most))
+        for batch, result in zip(batches, results, strict=True):
+            if result is not None:
+                again += self._take(batch, result, final=final)
+        return again
+
+    def _take(self, batch: Sequence[MessageToSend], result: CallResult, *, final: bool) -> list[MessageToSend]:
+        again = []
+        for message, verdict in zip(batch, result.verdicts, strict=bool(result.verdicts)):
+            if not self._settle(message.change, verdict, final=final):
+                again.append(message)
+        return again
+
+    def _settle(self, change: Change, verdict: Verdict, *, final: bool) -> bool:
+        """Notes what a call said of a change; whether that is its outcome. Only an acceptance ends a doubt."""
+        index = self.position[change.id]
+        if verdict.kind == "in_doubt":
+            self.state.doubted[index] = True
+        if verdict.kind not in ("accepted", "refused") and not final:
+            return False
+        name: OutcomeName = "in_doubt" if self.state.doubted[index] else "rejected"
+        if verdict.kind == "accepted":
+            name = "accepted"
+        self.state.outcomes[index] = Outcome(
+            outcome=name, reason=verdict.reason, attempts=self.calls.attempts[change.id]
+        )
+        return True
+
+    def _leave_unsent(self) -> None:
+        for index, change in enumerate(self.chunk.changes):
+            if self.state.outcomes[index] is None:
+                self._settle(change, Verdict(kind="refused", reason=f"not sent: {self.calls.stopped}"), final=True)
+
+    def _store(self, token: int) -> None:
+        """Call records first, then the outcomes, then what the run's other workers must know."""
+        if self.calls.records:
+            self.needs.calls.put(self.run.sync, self.run.run, self.chunk.id, self.needs.claim, self.calls.records)
+        outcomes = self.state.outcomes
+        self.state.done = all(outcome is not None for outcome in outcomes)
+        self.state.paused = not self.state.done
+        count_debts(self.state, self.run, self.chunk)
+        self.needs.changes.record(self.run.sync, self.run.run, self.state)
+        if self.calls.stopped and not self.run.stopped:
+            self.needs.states.stop(self.run.sync, self.run.run, token, self.calls.stopped)
+        elif not self.calls.stopped:
+            self._watch_rejections(token)
+
+    def _watch_rejections(self, token: int) -> None:
+        """Stops the run when too large a share of it is rejected for one same reason (design.md §7)."""
+        reasons: dict[str, int] = {}
+        for change, outcome in zip(self.chunk.changes, self.state.outcomes, strict=True):
+            if outcome is not None and outcome.outcome == "rejected" and self.calls.attempts[change.id]:
+                name = short_hash(outcome.reason)
+                reasons[name] = reasons.get(name, 0) + 1
+        if not reasons:
+            return
+        totals = self.needs.states.add_rejections(self.run.sync, self.run.run, token, reasons)
+        share = self.needs.definition.guard.max_rejected
+        changes = self.run.added + self.run.changed + self.run.removed
+        most = max(totals.values(), default=0)
+        if most >= SAME_REASON_FLOOR and most > share * changes:
+            reason = f"more than {share:.0%} of the {changes} changes were rejected for one same reason"
+            self.needs.states.stop(self.run.sync, self.run.run, token, reason)
