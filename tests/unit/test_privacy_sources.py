@@ -192,5 +192,5 @@ def _session(secrets: AwsSecrets, ref: SecretRef) -> Any:
         delivery_role_arn="arn:aws:iam::123456789012:role/delivery",
         account=account,
         region="eu-west-1",
-        secret_fields=secrets.fields,
+        secrets=lambda session: secrets.fields,
     )
