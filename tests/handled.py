@@ -119,10 +119,10 @@ class HandledWorld(World):
     def commit(self, run: str, token: int) -> Any:
         return self._handled(commit, sync=self.sync, run=run, token=token)
 
-    def fail(self, scheduled_at: str, execution: str, error: RowcastError) -> dict[str, Any]:
+    def fail(self, scheduled_at: str, execution: str, error: RowcastError, **steer: Any) -> dict[str, Any]:
         """As Lambda tells Step Functions of an error: with its type, its text and its stack."""
         stack = traceback.format_list(traceback.extract_tb(error.__traceback__))
         kind = type(error).__name__
         cause = to_json({"errorMessage": str(error), "errorType": kind, "stackTrace": stack}).decode()
         event = {"scheduled_at": scheduled_at, "execution": execution, "error": {"Error": kind, "Cause": cause}}
-        return dict(self._handled(fail, sync=self.sync, **event).summary)
+        return dict(self._handled(fail, sync=self.sync, input=steer, **event).summary)

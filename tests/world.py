@@ -202,10 +202,17 @@ class World:
         )
         return commit_run(self.sync, run, token, needs)
 
-    def fail(self, scheduled_at: str, execution: str, error: RowcastError) -> dict[str, Any]:
-        needs = Failing(states=self.states, snapshots=self.snapshots, clock=self.clock, changes=self.changes)
+    def fail(self, scheduled_at: str, execution: str, error: RowcastError, **steer: Any) -> dict[str, Any]:
+        needs = Failing(
+            states=self.states,
+            snapshots=self.snapshots,
+            clock=self.clock,
+            changes=self.changes,
+            documents=self.objects,
+        )
         cause = to_json({"errorMessage": str(error), "errorType": type(error).__name__}).decode()
-        return fail_run(self.sync, scheduled_at, execution, {"Error": type(error).__name__, "Cause": cause}, needs)
+        caught = {"Error": type(error).__name__, "Cause": cause}
+        return fail_run(self.sync, scheduled_at, execution, caught, needs, **steer)
 
     def source_in(self, scratch: Path) -> Source:
         """Where the definition's query is asked; it may put files into `scratch`."""
@@ -247,7 +254,7 @@ class World:
         try:
             return self._machine(scheduled_at, execution, on, steer)
         except RowcastError as error:
-            return self.fail(scheduled_at, execution, error)
+            return self.fail(scheduled_at, execution, error, **steer)
         finally:
             self.executions.running.discard(execution)
 

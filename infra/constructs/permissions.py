@@ -115,6 +115,7 @@ class Permissions:
     def fail(self) -> list[Grant]:
         return [
             *self._abandoned_runs(),
+            self._objects("requests/", *GET),
             self._objects("definitions/", *GET),
             self._announcing(),
             self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE),

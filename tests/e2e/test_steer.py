@@ -72,6 +72,8 @@ def test_a_plan_shows_what_a_run_would_send_and_sends_nothing(folder: Folder) ->
     assert len(folder.events("planned")) == sent
     assert [one["mode"] for one in folder.lines("runs", "planned")] == ["plan", "plan", "run"]
     assert folder.run("planned")["accepted"] == 3
+    shown = [one["run"] for one in folder.lines("history", "planned", "--key", "1")]
+    assert shown == [one["run"] for one in folder.lines("runs", "planned")[::-1] if one["mode"] == "run"]
     nothing = folder.rowcast("plan", "planned", "--local", "--detailed-exitcode")
     assert nothing.returncode == 0
     assert "Nothing to send" in nothing.stdout
@@ -86,3 +88,13 @@ def test_every_row_is_sent_again_after_the_count_was_confirmed(folder: Folder) -
     [again] = folder.lines("resync", "resent", "--local", "--yes")[-1:]
     assert [again[name] for name in ("status", "mode", "changed", "accepted")] == ["completed", "resync", 2, 2]
     assert len(folder.events("resent", again["run"])) == 2
+
+
+def test_a_plan_that_fails_tells_who_asked_and_fails_no_execution(folder: Folder) -> None:
+    folder.sync("planned-ill")
+    folder.table("planned-ill", {"id": 1, "name": "a"}, {"id": 1, "name": "b"})
+    done = folder.rowcast("plan", "planned-ill", "--local", "--json", "--detailed-exitcode")
+    said = json.loads(done.stdout)
+    assert (done.returncode, said["status"], "share a key" in said["reason"]) == (1, "failed", True)
+    [record] = folder.lines("runs", "planned-ill")
+    assert (record["mode"], record["status"]) == ("plan", "failed")

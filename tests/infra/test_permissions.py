@@ -124,6 +124,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
     },
     "FunctionsFailRole": {
         f"{BUCKET}/definitions/*": GET,
+        f"{BUCKET}/requests/*": GET,
         ANNOUNCEMENTS: {"events:PutEvents"},
         f"{BUCKET}/snapshots/*": DELETE,
         f"{BUCKET}/work/*": DELETE,

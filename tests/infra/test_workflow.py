@@ -20,7 +20,7 @@ PAYLOADS = {
     "Seal": {"sync", "run", "token"},
     "SendChunk": {"sync", "run", "token", "chunk"},
     "Commit": {"sync", "run", "token"},
-    "Fail": {"sync", "scheduled_at", "execution", "error"},
+    "Fail": {"sync", "scheduled_at", "execution", "input", "error"},
 }
 
 
@@ -77,7 +77,14 @@ def test_every_failure_is_caught_and_ends_in_an_announcement(machine: State) -> 
     caught = {state["Catch"][0]["Next"] for state in machine["States"].values() if "Catch" in state}
     assert caught == {"Fail", "FailedUnrecorded", "HowItEnded"}
     assert machine["States"]["Fail"]["Next"] == "Failed"
-    assert machine["States"]["Failed"]["Next"] == machine["States"]["FailedUnrecorded"]["Next"] == "Announce"
+    assert machine["States"]["Failed"]["Next"] == machine["States"]["FailedUnrecorded"]["Next"] == "WhoIsTold"
+    assert machine["States"]["WhoIsTold"]["Default"] == "Announce"
+
+
+def test_a_plan_that_failed_is_told_to_nobody_and_fails_no_execution(machine: State) -> None:
+    [choice] = machine["States"]["WhoIsTold"]["Choices"]
+    assert {"Variable": "$.mode", "StringEquals": "plan"} in choice["And"]
+    assert (choice["Next"], machine["States"]["Done"]["Type"]) == ("Done", "Succeed")
 
 
 def test_a_chunk_whose_worker_keeps_failing_is_left_to_commit(machine: State) -> None:

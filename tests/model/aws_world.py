@@ -269,7 +269,7 @@ class AwsWorld:
             try:
                 summary = self._machine(scheduled_at, arn, steer)
             except Caught as error:
-                summary = self._fail(scheduled_at, arn, error)
+                summary = self._fail(scheduled_at, arn, steer, error)
         except Gone:
             summary = {"status": "gone"}
         finally:
@@ -341,8 +341,14 @@ class AwsWorld:
         except Caught:
             return  # commit books what is not known to be accepted
 
-    def _fail(self, scheduled_at: str, arn: str, error: Caught) -> dict[str, Any]:
-        event = {"sync": self.definition.sync, "scheduled_at": scheduled_at, "execution": arn, "error": error.args[0]}
+    def _fail(self, scheduled_at: str, arn: str, steer: dict[str, Any], error: Caught) -> dict[str, Any]:
+        event = {
+            "sync": self.definition.sync,
+            "scheduled_at": scheduled_at,
+            "execution": arn,
+            "input": steer,
+            "error": error.args[0],
+        }
         try:
             return dict(self._state("fail", event)["summary"])
         except Caught:

@@ -292,7 +292,8 @@ def test_a_rejected_run_is_forgotten_and_can_be_approved_no_more() -> None:
     assert (world.head.held, world.head.holder, world.head.generation) == (None, None, generation)
     assert not [key for key in world.snapshots.objects if key.startswith(f"snapshots/orders/{run}/")]
     assert (world.steer("approve", run=run)["status"], world.sent()) == ("failed", [])
-    record = world.states.runs(world.sync, 1)[0]
+    refused, record = world.states.runs(world.sync, 2)
+    assert (refused.mode, refused.status) == ("approve", "failed")
     assert (record.mode, record.because, record.requested_by) == (
         "reject",
         "a broken export",
@@ -372,3 +373,22 @@ def test_a_run_s_page_says_who_steered_it_and_why(monkeypatch: pytest.MonkeyPatc
     text = console.export_text()
     assert all(word in text for word in ("asked by", "user/ann", "it will never fit", "discard"))
     assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_what_is_refused_before_it_begins_leaves_a_record_of_who_asked_for_what() -> None:
+    world = settled(1)
+    last = world.states.runs(world.sync, 1)[0].run
+    refused = world.steer("approve", run=last, because="ticket 124")
+    [record] = world.states.runs(world.sync, 1)
+    assert (record.run, record.status, record.mode, record.decides) == (refused["run"], "failed", "approve", last)
+    assert (record.requested_by, record.because) == ("arn:aws:iam::1:user/ann", "ticket 124")
+    assert (record.reason, record.owed_after) == (refused["reason"], 0)
+    assert (world.head.open_run, world.head.holder) == (None, None)
+    assert accounts(world.run()) == {}
+
+
+def test_a_request_that_is_gone_leaves_a_record_too() -> None:
+    world = settled(1)
+    refused = world.run(mode="discard", request="requests/orders/never.json")
+    [record] = world.states.runs(world.sync, 1)
+    assert (record.run, record.mode, record.requested_by, record.status) == (refused["run"], "discard", "", "failed")

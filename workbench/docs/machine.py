@@ -25,6 +25,7 @@ COLUMNS = {
         "Fail": 4.5,
         "Failed": 4.0,
         "FailedUnrecorded": 5.0,
+        "WhoIsTold": 4.5,
     },
 }
 LANES = {("AnythingToDiff", "Seal"): 2.65, ("WhatToSend", "Commit"): 2.65, ("WhereToGoOn", "Commit"): 3.65}

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from rowcast.models import Run, from_json
+from rowcast.models import Head, Mode, Request, Run, from_json
 from rowcast.open import Closing, abandon, run_id
-from rowcast.ports import ChangeStore
+from rowcast.ports import ChangeStore, Documents
 from rowcast.summary import summarize
 
 
@@ -16,18 +16,31 @@ class Failing(Closing, kw_only=True):
     """What fail needs."""
 
     changes: ChangeStore
+    documents: Documents
 
 
-def fail_run(sync: str, scheduled_at: str, execution: str, error: dict[str, Any], needs: Failing) -> dict[str, Any]:
-    """Answers the failed run's summary. A run that may have sent something stays open for the next start to finish."""
+def fail_run(
+    sync: str,
+    scheduled_at: str,
+    execution: str,
+    error: dict[str, Any],
+    needs: Failing,
+    mode: Mode = "run",
+    request: str = "",
+) -> dict[str, Any]:
+    """Answers the failed run's summary. A run that may have sent something stays open for the next start to finish.
+
+    One that was refused before it began gets its record here, so that who asked for it can be seen.
+    """
     reason = reason_of(error)
     head = needs.states.head(sync)
-    nothing = {"run": run_id(scheduled_at), "sync": sync, "status": "failed", "reason": reason}
+    nothing = {"run": run_id(scheduled_at), "sync": sync, "status": "failed", "reason": reason, "mode": mode}
     if head.holder != execution:
         return nothing
     run = needs.states.run(sync, head.open_run) if head.open_run else None
     if run is None:
-        summary = nothing
+        refused = _refused(nothing["run"], head, execution, mode, request, needs)
+        summary = nothing if refused is None else summarize(abandon(refused, head.token, "failed", reason, needs))
     elif run.phase == "sealed":
         failed = _unfinished(run, f"{reason} The next start finishes this run.", needs)
         needs.states.save(failed, head.token)
@@ -36,6 +49,40 @@ def fail_run(sync: str, scheduled_at: str, execution: str, error: dict[str, Any]
         summary = summarize(abandon(run, head.token, "failed", reason, needs))
     needs.states.release_lock(sync, head.token)
     return summary
+
+
+def _refused(name: str, head: Head, execution: str, mode: Mode, key: str, needs: Failing) -> Run | None:
+    """Begins the record of a run that never began; None when there is one of this name. It has no definition."""
+    if needs.states.run(head.sync, name) is not None:
+        return None
+    now = needs.clock.now()
+    asked = _asked(head.sync, mode, key, now, needs)
+    run = Run(
+        sync=head.sync,
+        run=name,
+        mode=mode,
+        requested_by=asked.by,
+        because=asked.because,
+        decides=asked.run,
+        generation=head.generation,
+        execution=execution,
+        definition="",
+        started_at=now,
+        owed_before=head.owed,
+        owed_after=head.owed,
+        owed_since=head.owed_since,
+    )
+    needs.states.begin(run, head.token)
+    return run
+
+
+def _asked(sync: str, mode: Mode, key: str, now: float, needs: Failing) -> Request:
+    """The request as far as it can be read: it may be what was refused."""
+    data = needs.documents.get(key) if key.startswith(f"requests/{sync}/") else None
+    try:
+        return msgspec.json.decode(data or b"", type=Request)
+    except msgspec.MsgspecError:
+        return Request(sync=sync, mode=mode, by="", at=now)
 
 
 def _unfinished(run: Run, reason: str, needs: Failing) -> Run:

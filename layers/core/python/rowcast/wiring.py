@@ -254,7 +254,8 @@ class Step:
 
         def tell() -> None:
             run = self.services.states.run(summary["sync"], summary["run"])
-            pinned = self.services.definitions.pinned(run.sync, run.definition) if run is not None else None
+            begun = run if run is not None and run.definition else None
+            pinned = self.services.definitions.pinned(begun.sync, begun.definition) if begun is not None else None
             alert_run(pinned.alerts if pinned is not None else Alerts(), summary, self.services.alerting)
 
         self._attempt(summary["sync"], tell)
