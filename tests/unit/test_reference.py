@@ -18,7 +18,7 @@ from workbench.docs import reference
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 REFERENCE = DOCS / "reference"
-PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 OPTION = re.compile(r"(?<!\S)--[a-z][a-z-]*")
 
 
