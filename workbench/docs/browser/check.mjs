@@ -77,7 +77,8 @@ async function search() {
   await page.locator("button", { hasText: "Search" }).first().click();
   await page.locator("input:focus").fill(SEARCHED);
   try {
-    await page.locator("a", { hasText: new RegExp(SEARCHED, "i") }).first().waitFor({ timeout: 20_000 });
+    await page.getByText(/^\d+ results?$/).waitFor({ timeout: 20_000 });
+    await page.locator("a:visible", { hasText: new RegExp(SEARCHED, "i") }).first().waitFor({ timeout: 5000 });
   } catch {
     problems.push(`search: nothing is found for ${SEARCHED}`);
   }
