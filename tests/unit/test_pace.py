@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from rowcast.definition import Limits, Rate, Retry
 from rowcast.ports import Verdict
 from tests import fakes
@@ -85,6 +87,16 @@ def test_workers_times_their_calls_is_the_concurrency_exactly() -> None:
     for concurrency in range(1, 1001):
         limits = Limits(concurrency=concurrency)
         assert limits.workers * limits.calls_per_worker == concurrency
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "rated", "unrated"), [(1, 1, 1), (8, 8, 8), (10, 5, 5), (20, 5, 10), (40, 8, 20), (1000, 8, 20)]
+)
+def test_a_worker_holds_the_calls_of_a_whole_chunk_unless_a_rate_makes_them_wait(
+    concurrency: int, rated: int, unrated: int
+) -> None:
+    assert Limits(concurrency=concurrency).calls_per_worker == unrated
+    assert Limits(concurrency=concurrency, rate=Rate(count=100, seconds=1)).calls_per_worker == rated
 
 
 def test_a_worker_has_no_more_calls_open_than_its_share() -> None:

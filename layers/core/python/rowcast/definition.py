@@ -172,8 +172,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def calls_per_worker(self) -> int:
-        """How many calls one fan-out worker keeps in flight, so that workers × calls is `concurrency` exactly."""
-        return next(n for n in range(min(self.concurrency, 8), 0, -1) if self.concurrency % n == 0)
+        """How many calls one fan-out worker keeps in flight, so that workers × calls is `concurrency` exactly.
+
+        Up to 20, which are the calls of a chunk of events, but not so many that one worker is left; under a rate, which
+        more calls would only wait for, up to 8.
+        """
+        most = 8 if self.rate is not None else max(8, min(20, self.concurrency // 2))
+        return next(n for n in range(min(self.concurrency, most), 0, -1) if self.concurrency % n == 0)
 
     @property
     def workers(self) -> int:
