@@ -280,7 +280,7 @@ def late_sdk(late_url: str, authority: str, calls: int, threads: int, **_: Any) 
 TOPIC = Topic(
     title="Publish and invoke",
     about="Ten entries of 300 bytes a call, over TLS on loopback, with a session token. The sink is a process of its"
-    " own; processor time is the client's alone. Every side reads every answer, and a call that is lost fails the side.",
+    " own; processor time is the client's alone. Every side reads every answer; a call that is lost fails the side.",
     remains="Of Rowcast's own time a call, encryption and asyncio's way through it are the larger part; signing is some"
     " microseconds, building the events and judging the answers the rest.",
 )
