@@ -1,0 +1,229 @@
+"""How fast a query's result becomes a snapshot: from PostgreSQL, and from files."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.case import Case, Goal, Side, Size, Topic
+from bench.data import ENGINE_MB, FolderSnapshots, definition, rows_sql
+from bench.postgres import environment, psql
+from bench.side import timed
+from rowcast.models import Manifest
+from rowcast.ports import Source
+
+QUERY = "SELECT * FROM orders"
+FORMATS = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json", "parquet": "FORMAT parquet"}
+
+TOPIC = Topic(
+    title="Snapshot",
+    about="""Ten columns, 155 bytes a row in memory, `SELECT * FROM orders`. The limit reads what PostgreSQL sends and
+throws it away: `psql`, `COPY (…) TO STDOUT (FORMAT binary)`. Ours is the whole step: reading, types, keys,
+fingerprints, partitions in Parquet, all checks, and the files put into a store (a folder). The server runs on the same
+cores, and its processor time is not counted. A "later run" knows the partition count from its baseline, as every run
+but the first does. For files the limit is DuckDB's own `COPY (SELECT * FROM 'orders.csv') TO 'orders.parquet'`.""",
+)
+
+
+def cases(size: Size) -> list[Case]:
+    if size == "small":
+        return [_postgres(1_000_000, size), *(_files(kind, 1_000_000, size) for kind in FORMATS)]
+    return [_postgres(5_000_000, size), _postgres(20_000_000, size), _files("csv", 5_000_000, size)]
+
+
+def _postgres(rows: int, size: Size) -> Case:
+    def ours(name: str, goal: Goal | None = None, **arguments: Any) -> Side:
+        return Side(name=name, call="bench.snapshot:postgres", role="ours", goal=goal, arguments=arguments)
+
+    goal = Goal(at_most=1.5, peak_mb=400)
+    return Case(
+        name=f"postgres-{rows}",
+        title=f"PostgreSQL, {rows // 1_000_000} M rows",
+        size=size,
+        rounds=5 if rows <= 1_000_000 else 3,
+        reference="COPY binary into nothing",
+        serve="bench.postgres:serve",
+        arguments={"rows": rows},
+        sides=(
+            Side(name="COPY binary into nothing", call="bench.snapshot:copy_binary", role="limit"),
+            ours("rowcast, later run", goal),
+            ours("rowcast, 2 readers", goal, readers=2),
+            ours("rowcast, 4 readers", goal, readers=4),
+            ours("rowcast, first run", first=True),
+            Side(name="COPY csv, then DuckDB to Parquet", call="bench.snapshot:copy_csv", rounds=2),
+            Side(name="psycopg2, server-side cursor", call="bench.snapshot:cursor", rounds=2),
+        ),
+    )
+
+
+def _files(kind: str, rows: int, size: Size) -> Case:
+    return Case(
+        name=f"{kind}-{rows}",
+        title=f"{kind.upper() if kind != 'parquet' else 'Parquet'} file, {rows // 1_000_000} M rows",
+        size=size,
+        rounds=3,
+        reference="DuckDB COPY to Parquet",
+        prepare="bench.snapshot:write_file",
+        arguments={"rows": rows, "kind": kind},
+        sides=(
+            Side(name="DuckDB COPY to Parquet", call="bench.snapshot:duckdb_copy", role="limit"),
+            Side(name="rowcast", call="bench.snapshot:files", role="ours", goal=Goal(at_most=1.3, peak_mb=1300)),
+        ),
+    )
+
+
+def copy_binary(server: dict[str, Any], **_: Any) -> None:
+    _copy(server, "binary", Path("/dev/null"))
+
+
+def _copy(server: dict[str, Any], form: str, target: Path) -> None:
+    command = [psql(), "-qX", "-c", "SET TimeZone = 'UTC'", "-c", f"COPY ({QUERY}) TO STDOUT (FORMAT {form})"]
+    with target.open("wb") as out:
+        subprocess.run(command, env=environment(server), stdout=out, check=True)
+
+
+def copy_csv(server: dict[str, Any], **_: Any) -> dict[str, Any]:
+    import duckdb
+
+    with _folder() as folder:
+        _copy(server, "csv", folder / "orders.csv")
+        with duckdb.connect() as connection:
+            done = connection.execute(f"COPY (FROM read_csv('{folder}/orders.csv')) TO '{folder}/orders.parquet'")
+            return {"digest": done.fetchall()[0][0]}
+
+
+def cursor(server: dict[str, Any], **_: Any) -> dict[str, Any]:
+    import psycopg2
+
+    names = {"database": "dbname"}
+    settings = {names.get(name, name): value for name, value in server.items()}
+    with psycopg2.connect(**settings) as connection, connection.cursor(name="reading") as reading:
+        reading.itersize = 10_000
+        reading.execute(QUERY)
+        return {"digest": sum(1 for _ in reading)}
+
+
+def postgres(
+    server: dict[str, Any], rows: int, readers: int = 1, first: bool = False, memory: int = ENGINE_MB, **_: Any
+) -> dict[str, Any]:
+    from rowcast.definition import PostgresSource
+    from rowcast.sources.postgres import PostgresQuerySource
+
+    place = {name: server[name] for name in ("host", "port", "user", "database")}
+    source = PostgresSource(name="warehouse", tls="off", readers=readers, **place)
+    with _folder() as folder:
+        manifest = _take(PostgresQuerySource(source, server["password"]), folder, 0 if first else rows, memory)
+    return {"digest": manifest.rows}
+
+
+def _take(source: Source, folder: Path, rows_before: int, memory: int) -> Manifest:
+    """The manifest of a snapshot after a baseline of so many rows that were all different; 0: without a baseline."""
+    from rowcast.definition import Limits
+    from rowcast.models import Column
+    from rowcast.snapshot import Taking, partition_bits, take_snapshot
+    from rowcast.staging import EMPTY
+    from tests import fakes
+
+    states = fakes.FakeStateStore()
+    needs = Taking(
+        states=states,
+        definitions=fakes.FakeDefinitionStore(),
+        snapshots=FolderSnapshots(folder / "store"),
+        debts=fakes.FakeDebtStore(states),
+        source=lambda *_: source,
+        clock=fakes.FakeClock(),
+        scratch=folder,
+        attempt="bench",
+        engine_mb=memory,
+    )
+    baseline = Manifest(
+        sync="orders",
+        run="before",
+        primary_key=("id",),
+        columns=(Column("id", "integer"),),
+        fingerprint_schema="none",
+        rows=rows_before,
+        partitions=(EMPTY,) * 2 ** partition_bits(rows_before, 0, Limits().rows_per_partition),
+    )
+    with timed():
+        return take_snapshot(definition(), "now", baseline if rows_before else None, None, source, needs).manifest
+
+
+def write_file(rows: int, kind: str) -> dict[str, Any]:
+    """The table as a file under build/bench, written once."""
+    import duckdb
+
+    folder = Path(__file__).resolve().parents[1] / "build" / "bench" / "files"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"orders-{rows}.{kind}"
+    if not file.exists():
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"COPY ({rows_sql(rows, 'before')}) TO '{file}.part' ({FORMATS[kind]})")
+        file.with_name(f"{file.name}.part").rename(file)
+    return {"file": str(file), "warm": [str(file)]}
+
+
+def duckdb_copy(file: str, **_: Any) -> None:
+    from rowcast.engine import engine, run
+
+    with _folder() as folder:
+        copied = folder / Path(file).name
+        shutil.copyfile(file, copied)
+        with engine(folder, ENGINE_MB) as connection, timed():
+            run(connection, f"COPY (SELECT * FROM '{copied}') TO '{folder}/out.parquet' (FORMAT parquet)")
+
+
+def files(file: str, rows: int, **_: Any) -> dict[str, Any]:
+    from rowcast.sources.files import S3FilesSource
+
+    client = _FolderClient(Path(file).parent)
+    with _folder() as folder:
+        source = S3FilesSource(client=client, bucket="bench", prefix="", scratch=folder)
+        manifest = _take(_Asking(source, f"SELECT * FROM '{Path(file).name}'"), folder, rows, ENGINE_MB)
+    return {"digest": manifest.rows}
+
+
+class _Asking:
+    """A source that is asked this query, whatever the definition says."""
+
+    def __init__(self, source: Source, query: str) -> None:
+        self._source = source
+        self._query = query
+
+    def query(self, _query: str, connection: Any) -> Any:
+        return self._source.query(self._query, connection)
+
+
+class _FolderClient:
+    """What the files source needs of an S3 client, over a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def get_paginator(self, _operation: str) -> _FolderClient:
+        return self
+
+    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
+        import datetime
+
+        now = datetime.datetime.now(datetime.UTC)
+        yield {
+            "Contents": [
+                {"Key": path.name, "Size": path.stat().st_size, "LastModified": now} for path in self._folder.iterdir()
+            ]
+        }
+
+    def download_file(self, _bucket: str, key: str, path: str) -> None:
+        shutil.copyfile(self._folder / key, path)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="rowcast-bench-") as folder:
+        yield Path(folder)
