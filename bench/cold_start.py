@@ -179,12 +179,12 @@ def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def slowest(**_: Any) -> dict[str, Any]:
     """By `-X importtime`, the packages in which a handler's imports spend most, in ms of their own code."""
-    rows = []
+    rows: list[list[Any]] = []
     for handler in HANDLERS:
         done = _python("-X", "importtime", "-c", f"import boto3, bench.cold_start; bench.cold_start.load({handler!r})")
         spent: dict[str, float] = {}
         for line in done.stderr.rpartition("bench.cold_start")[2].splitlines()[1:]:
-            took, _, name = (part.strip() for part in line.removeprefix("import time:").split("|"))
+            took, _cumulative, name = (part.strip() for part in line.removeprefix("import time:").split("|"))
             package = name.partition(".")[0]
             spent[package] = spent.get(package, 0.0) + int(took) / 1000
         most = sorted(spent.items(), key=lambda item: -item[1])[:4]
@@ -197,7 +197,7 @@ def sizes(**_: Any) -> dict[str, Any]:
     from infra.constructs.layers import bundle, digest_of
 
     carried = {"core": "every function", "engine": "snapshot, diff", "postgres": "snapshot of a PostgreSQL source"}
-    rows = [["code (layers/core/python)", _megabytes(ROOT / "layers/core/python"), "every function"]]
+    rows: list[list[Any]] = [["code (layers/core/python)", _megabytes(ROOT / "layers/core/python"), "every function"]]
     for folder, by in carried.items():
         lock = ROOT / "layers" / folder / "requirements.txt"
         path = bundle(lock, "lambda", digest_of(lock, "lambda"))
