@@ -1,4 +1,4 @@
-"""invoke: event {sync, run, token, chunk} → {done}; fans a chunk out to a Lambda function.
+"""invoke: event {sync, run, token, chunks} → {done}; fans a share of chunks out to a Lambda function.
 
 The same work as publish, under a role and a timeout of its own.
 """

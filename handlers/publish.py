@@ -1,4 +1,4 @@
-"""publish: event {sync, run, token, chunk} → {done}; fans a chunk out to EventBridge.
+"""publish: event {sync, run, token, chunks} → {done}; fans a share of chunks out to EventBridge.
 
 Event {sync, test, definition, chunk} → {done}: sends a chunk of one row as a test.
 Event {sync, check: a definition's digest} → {done}: looks at the target with the delivery role's rights.
@@ -20,7 +20,7 @@ def handler(event: dict[str, Any], step: Step) -> dict[str, bool]:
         return {"done": True}
     if "test" in event:
         return {"done": send_trial(event["sync"], event["test"], event["definition"], event["chunk"], needs)}
-    return {"done": fan_out_run(event["sync"], event["run"], event["token"], event["chunk"], needs)}
+    return {"done": fan_out_run(event["sync"], event["run"], event["token"], event["chunks"], needs)}
 
 
 def _needs(step: Step) -> FanningOut:

@@ -23,7 +23,7 @@ from rowcast.errors import RowcastError
 from rowcast.models import from_json, to_json
 from rowcast.ports import Source
 from tests import fakes
-from tests.world import World
+from tests.world import World, share
 
 
 class KeptAlerts:
@@ -113,8 +113,8 @@ class HandledWorld(World):
     def seal(self, run: str, token: int) -> Any:
         return self._handled(seal, sync=self.sync, run=run, token=token)
 
-    def fan_out(self, run: str, token: int, chunk: str, seconds: float = 900.0) -> bool:
-        return bool(self._handled(publish, sync=self.sync, run=run, token=token, chunk=chunk).done)
+    def fan_out(self, run: str, token: int, chunks: str | Sequence[str], seconds: float = 900.0) -> bool:
+        return bool(self._handled(publish, sync=self.sync, run=run, token=token, chunks=share(chunks)).done)
 
     def commit(self, run: str, token: int) -> Any:
         return self._handled(commit, sync=self.sync, run=run, token=token)

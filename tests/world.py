@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -56,6 +56,11 @@ def sync_definition(name: str = "orders", **changes: Any) -> Definition:
         "limits": Limits(concurrency=1),
     }
     return Definition(**{**fields, **changes})
+
+
+def share(chunks: str | Sequence[str]) -> Sequence[str]:
+    """What one fan-out task sends: one chunk, or several."""
+    return [chunks] if isinstance(chunks, str) else chunks
 
 
 @dataclass
@@ -172,7 +177,7 @@ class World:
         )
         return seal_run(self.sync, run, token, needs)
 
-    def fan_out(self, run: str, token: int, chunk: str, seconds: float = 900.0) -> bool:
+    def fan_out(self, run: str, token: int, chunks: str | Sequence[str], seconds: float = 900.0) -> bool:
         needs = FanningOut(
             states=self.states,
             definitions=self.definitions,
@@ -186,7 +191,7 @@ class World:
             claim=self._claim(),
             jitter=random.Random(0),
         )
-        return fan_out_run(self.sync, run, token, chunk, needs)
+        return fan_out_run(self.sync, run, token, share(chunks), needs)
 
     def commit(self, run: str, token: int) -> Any:
         needs = Committing(
@@ -295,9 +300,9 @@ class World:
                 if sealed.next in ("held", "planned"):
                     return dict(sealed.summary)
                 step, work = sealed.next, sealed.work_key
-            for chunk in self.snapshots.work(work) if step == "fan_out" else []:
+            for chunks in self.snapshots.work(work) if step == "fan_out" else []:
                 on("fan_out")
-                while not self.fan_out(opened.run, opened.token, chunk):
+                while not self.fan_out(opened.run, opened.token, chunks):
                     on("fan_out")
             on("commit")
             committed = self.commit(opened.run, opened.token)

@@ -15,6 +15,7 @@ import msgspec
 from rowcast.definition import Definition, FilesSource, LambdaDestination
 from rowcast.diff import CHUNK_BYTES, chunk_changes
 from rowcast.models import OPERATIONS
+from rowcast.seal import shares
 from rowcast.snapshot import partition_bits
 
 KIB = 1024
@@ -31,7 +32,7 @@ IN_EVERY_RUN = (
 )  # fmt: skip
 WITH_PARTITIONS = ("Diff",)
 WITH_CHUNKS = ("BeginWork", "FanOut")
-IN_EVERY_CHUNK = ("SendChunk", "AllSent", "ChunkSent")
+IN_EVERY_SHARE = ("SendChunks", "AllSent", "ChunksSent")
 MEMORY_MB = {"open": 512, "snapshot": 3008, "diff": 1769, "seal": 512, "publish": 1024, "invoke": 1024, "commit": 1769}
 DISK_MB = {"snapshot": 10240, "diff": 4096}
 FREE_DISK_MB = 512
@@ -54,11 +55,13 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
-    """How the work is cut. `differing`: partitions that hold a change, which are stored and diffed."""
+    """How the work is cut. `differing`: partitions that hold a change, which are stored and diffed. `shares`: fan-out
+    tasks, of one chunk or more."""
 
     partitions: int
     differing: int
     chunks: int
+    shares: int
     calls: int
     chunk_bytes: int
     event_units: int
@@ -105,6 +108,7 @@ def shape(work: Workload, definition: Definition) -> Shape:
         partitions=partitions,
         differing=differing,
         chunks=chunks,
+        shares=len(shares([""] * chunks, definition.limits.workers)),
         calls=calls,
         chunk_bytes=ceil(body / chunks) if chunks else 0,
         event_units=ceil((work.message_bytes + 350) / EVENT_UNIT),
@@ -139,7 +143,7 @@ def usage(work: Workload, definition: Definition, seconds: Mapping[str, float]) 
     """`seconds`: the assumptions on durations, by their names in prices.yaml."""
     cut = shape(work, definition)
     fan_out = "invoke" if isinstance(definition.destination, LambdaDestination) else "publish"
-    invocations = {"open": 1, "snapshot": 1, "diff": cut.differing, "seal": 1, fan_out: cut.chunks, "commit": 1}
+    invocations = {"open": 1, "snapshot": 1, "diff": cut.differing, "seal": 1, fan_out: cut.shares, "commit": 1}
     requests = _requests(work, cut, definition)
     lasting = _seconds(work, cut, definition, seconds)
     units: dict[str, float] = {
@@ -180,7 +184,7 @@ def _requests(work: Workload, cut: Shape, definition: Definition) -> Counter[tup
     overflow = chunks if cut.chunk_bytes > INLINE_BYTES else 0
     s3 = {
         "PutObject": 1 + (differing + 1 + 1) * some + sending + chunks + overflow + 3 * maps,
-        "GetObject": (1 + 1 + based) + (3 + 2 * based) * differing + 1 + based + chunks + 1 + evicting,
+        "GetObject": (1 + 1 + based) + (3 + 2 * based) * differing + 1 + based + cut.shares + 1 + evicting,
         "HeadObject": based + files,
         "ListObjectsV2": files,
     }
@@ -210,7 +214,7 @@ def _states(cut: Shape) -> int:
     parent = len(IN_EVERY_RUN)
     parent += len(WITH_PARTITIONS) if cut.differing else 0
     parent += len(WITH_CHUNKS) if cut.chunks else 0
-    return parent + (1 + len(IN_EVERY_CHUNK)) * cut.chunks  # one more for each start
+    return parent + (1 + len(IN_EVERY_SHARE)) * cut.shares  # one more for each start
 
 
 def _seconds(work: Workload, cut: Shape, definition: Definition, takes: Mapping[str, float]) -> dict[str, float]:
@@ -229,7 +233,7 @@ def _seconds(work: Workload, cut: Shape, definition: Definition, takes: Mapping[
         "commit": each + cut.chunks * takes["commit_per_chunk"],
     }
     render = work.changes / takes["rendered_per_second"]
-    return lasting | {name: cut.chunks * each + render + calls[name] for name in calls}
+    return lasting | {name: cut.shares * each + render + calls[name] for name in calls}
 
 
 def _stored(work: Workload, cut: Shape) -> dict[str, float]:

@@ -138,9 +138,9 @@ class Functions(Construct):
         )
         self.seal = self._handler("Seal", "seal", "Closes the change set and lists its chunks", allowed.seal())
         self.publish = self._handler(
-            "Publish", "publish", "Sends one chunk to EventBridge", allowed.deliver("eventbridge")
+            "Publish", "publish", "Sends chunks to EventBridge", allowed.deliver("eventbridge")
         )
-        self.invoke = self._handler("Invoke", "invoke", "Sends one chunk to a function", allowed.deliver("lambda"))
+        self.invoke = self._handler("Invoke", "invoke", "Sends chunks to a function", allowed.deliver("lambda"))
         self.commit = self._handler("Commit", "commit", "Moves the baseline forward, once", allowed.commit())
         self.fail = self._handler("Fail", "fail", "Records a run that could not go on", allowed.fail())
         self.watch = self._handler("Watch", "watch", "Tells of syncs that are late", allowed.watch())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-_STEPS = "fields @timestamp, message, sync, run, partition, chunk, seconds, peak_mb, error"
+_STEPS = "fields @timestamp, message, sync, run, partition, chunks, seconds, peak_mb, error"
 QUERIES = {
     "What happened in a run": f"{_STEPS}\n| filter run = 'PUT THE RUN HERE'\n| sort @timestamp asc\n| limit 1000",
     "Errors by sync": "filter level = 'ERROR'\n"

@@ -16,7 +16,7 @@ from tests.infra.template import Template, flat
 MEASURED = {*metrics.COUNTS, *metrics.SECONDS, *metrics.ENDS, "OldestDebtSeconds"} | {
     metric.name for metric in metrics.of_calls([])
 }
-LOGGED = {"sync", "run", "partition", "chunk", "seconds", "peak_mb", "error", "message", "level"}
+LOGGED = {"sync", "run", "partition", "chunks", "seconds", "peak_mb", "error", "message", "level"}
 COLUMNS = 24
 
 

@@ -12,13 +12,13 @@ from infra.constructs.workflow import DEFINITION
 from tests.infra.template import Template
 
 State = dict[str, Any]
-POINTERS = {"sync", "run", "token", "partition", "chunk", "scheduled_at", "execution", "error", "input"}
+POINTERS = {"sync", "run", "token", "partition", "chunks", "scheduled_at", "execution", "error", "input"}
 PAYLOADS = {
     "Open": {"sync", "scheduled_at", "execution", "input"},
     "Snapshot": {"sync", "run", "token"},
     "DiffPartition": {"sync", "run", "token", "partition"},
     "Seal": {"sync", "run", "token"},
-    "SendChunk": {"sync", "run", "token", "chunk"},
+    "SendChunks": {"sync", "run", "token", "chunks"},
     "Commit": {"sync", "run", "token"},
     "Fail": {"sync", "scheduled_at", "execution", "input", "error"},
 }
@@ -88,7 +88,7 @@ def test_a_plan_that_failed_is_told_to_nobody_and_fails_no_execution(machine: St
 
 
 def test_a_chunk_whose_worker_keeps_failing_is_left_to_commit(machine: State) -> None:
-    send = machine["States"]["FanOut"]["ItemProcessor"]["States"]["SendChunk"]
+    send = machine["States"]["FanOut"]["ItemProcessor"]["States"]["SendChunks"]
     assert send["Catch"] == [{"ErrorEquals": ["States.ALL"], "ResultPath": None, "Next": "LeftToCommit"}]
 
 

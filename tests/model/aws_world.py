@@ -325,8 +325,8 @@ class AwsWorld:
                 if sealed["next"] in ("held", "planned"):
                     return dict(sealed["summary"])
                 step, work = sealed["next"], sealed["work_key"]
-            for chunk in self._work(work) if step == "fan_out" else []:
-                self._send_chunk(opened["fan_out_function"], {**event, "chunk": chunk})
+            for chunks in self._work(work) if step == "fan_out" else []:
+                self._send_chunks(opened["fan_out_function"], {**event, "chunks": chunks})
             committed = self._state("commit", event)
             while not committed["done"]:
                 committed = self._state("commit", event)
@@ -334,7 +334,7 @@ class AwsWorld:
                 return dict(committed["summary"])
             self.look()
 
-    def _send_chunk(self, function: str, event: dict[str, Any]) -> None:
+    def _send_chunks(self, function: str, event: dict[str, Any]) -> None:
         try:
             while not self._state(function, event, again=RowcastError)["done"]:
                 pass

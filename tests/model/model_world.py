@@ -16,7 +16,7 @@ from rowcast.ports import CallResult, MessageToSend, Render
 from tests import fakes
 from tests.model.noting import NotingSource
 from tests.model.oracle import Arrival, Oracle, carry
-from tests.world import World
+from tests.world import World, share
 
 PORTS = ("states", "snapshots", "definitions", "changes", "debts", "queue", "calls", "target", "executions")
 
@@ -113,7 +113,7 @@ class ModelWorld(World):
         self.look(run)
         return answer
 
-    def fan_out(self, run: str, token: int, chunk: str, seconds: float = 900.0) -> bool:
+    def fan_out(self, run: str, token: int, chunks: str | Sequence[str], seconds: float = 900.0) -> bool:
         needs = FanningOut(
             states=self.states,
             definitions=self.definitions,
@@ -127,7 +127,7 @@ class ModelWorld(World):
             claim=self._claim(),
             jitter=random.Random(0),
         )
-        return fan_out_run(self.sync, run, token, chunk, needs)
+        return fan_out_run(self.sync, run, token, share(chunks), needs)
 
     def render(self, definition: Definition, run: Run) -> Render:
         return lambda change: _body(definition, run, change)

@@ -95,7 +95,7 @@ def test_a_table_that_cannot_be_read_is_refused(text: str, tmp_path: Path) -> No
 def test_the_states_that_are_counted_are_those_of_the_machine() -> None:
     states = json.loads((ROOT / "infra" / "sync.asl.json").read_text())["States"]
     assert {*usage.IN_EVERY_RUN, *usage.WITH_PARTITIONS, *usage.WITH_CHUNKS} <= set(states)
-    assert set(usage.IN_EVERY_CHUNK) == set(states["FanOut"]["ItemProcessor"]["States"]) - {"LeftToCommit"}
+    assert set(usage.IN_EVERY_SHARE) == set(states["FanOut"]["ItemProcessor"]["States"]) - {"LeftToCommit"}
 
 
 def test_an_item_holds_as_much_as_the_store_puts_into_it() -> None:

@@ -46,7 +46,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(world, "seal", lambda run, token: call(seal.handler, run=run, token=token))
     monkeypatch.setattr(world, "commit", lambda run, token: call(commit.handler, run=run, token=token))
     monkeypatch.setattr(
-        world, "fan_out", lambda run, token, chunk: call(publish.handler, run=run, token=token, chunk=chunk).done
+        world, "fan_out", lambda run, token, chunks: call(publish.handler, run=run, token=token, chunks=chunks).done
     )
     monkeypatch.setattr(
         world,

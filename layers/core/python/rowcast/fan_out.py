@@ -1,4 +1,4 @@
-"""fan out: send one chunk's messages and record what became of each, whatever happens on the way.
+"""fan out: send chunks' messages and record what became of each, whatever happens on the way.
 
 A chunk is claimed before its first call. A claim that another worker left behind means that anything of the chunk may
 have been sent: its changes are sent again with the same ids and bytes, and one that is then rejected stays in doubt.
@@ -6,6 +6,9 @@ have been sent: its changes are sent again with the same ids and bytes, and one 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from rowcast.calling import PAUSE_SECONDS
 from rowcast.delivering import FanningOut, Sending
 from rowcast.lock import held
 from rowcast.models import ChunkState, Run
@@ -13,10 +16,10 @@ from rowcast.progress import taken_over
 from rowcast.worker import Worker
 
 
-def fan_out_run(sync: str, name: str, token: int, chunk: str, needs: FanningOut) -> bool:
-    """Sends one chunk; False when the time ran out between calls and it must be called again.
+def fan_out_run(sync: str, name: str, token: int, chunks: Sequence[str], needs: FanningOut) -> bool:
+    """Sends a share of chunks, one after the other; False when the time ran out and it must be called again.
 
-    Raises LockLost, having recorded nothing, when the run is no longer ours.
+    Raises LockLost, having recorded nothing more, when the run is no longer ours.
     """
     _, run = held(needs.states, sync, name, token)
     definition = needs.definitions.pinned(sync, run.definition)
@@ -33,7 +36,14 @@ def fan_out_run(sync: str, name: str, token: int, chunk: str, needs: FanningOut)
         claim=needs.claim,
         jitter=needs.jitter,
     )
-    return send_chunk(run, token, chunk, sending)
+    for number, chunk in enumerate(chunks):
+        if number:
+            if needs.budget.seconds_left() < 1.5 * PAUSE_SECONDS:  # not enough for calls of a further chunk
+                return False
+            _, run = held(needs.states, sync, name, token)  # another worker may have stopped the run
+        if not send_chunk(run, token, chunk, sending):
+            return False
+    return True
 
 
 def send_chunk(run: Run, token: int, chunk_id: str, needs: Sending) -> bool:

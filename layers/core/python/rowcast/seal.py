@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +16,10 @@ from rowcast.plan import Planning, put_plan
 from rowcast.ports import ChangeStore, DefinitionStore, Documents, Render
 from rowcast.summary import summarize
 
+SHARE_CHUNKS = 20
+"""A fan-out task sends at most so many: each costs transitions, an invocation and a start, whatever it sends."""
+SHARES_PER_WORKER = 4
+"""Not fewer than these, so that no worker is left with much to do when the others are done."""
 GUARD_FLOOR = 100
 """Fewer changed or removed rows than this are never held: in a small table every share is large."""
 
@@ -39,7 +43,7 @@ class Sealing(Closing, kw_only=True):
 
 
 def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
-    """Sums up the diff, asks the guard, and writes the list of chunks to fan out.
+    """Sums up the diff, asks the guard, and writes the shares of chunks to fan out.
 
     Raises RunFailed when a partition's diff is missing: nothing has been sent then.
     """
@@ -65,7 +69,8 @@ def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
     if objection:
         return _held(_counted(run, counts, results), head, objection, token, needs)
     chunks = [chunk for result in results for chunk in result.chunks]
-    key = needs.snapshots.put_work(run.sync, run.run, "chunks", chunks) if chunks else ""
+    work = shares(chunks, definition.limits.workers)
+    key = needs.snapshots.put_work(run.sync, run.run, "chunks", work) if chunks else ""
     sealed = msgspec.structs.replace(
         _counted(run, counts, results),
         phase="sealed",
@@ -75,6 +80,12 @@ def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
     )
     needs.states.save(sealed, token)
     return Sealed(next="fan_out" if chunks else "commit", work_bucket=bucket, work_key=key)
+
+
+def shares(chunks: Sequence[str], workers: int) -> list[list[str]]:
+    """The chunks of a run, cut into what one fan-out task sends."""
+    size = max(1, min(SHARE_CHUNKS, len(chunks) // (workers * SHARES_PER_WORKER)))
+    return [list(chunks[start : start + size]) for start in range(0, len(chunks), size)]
 
 
 def _at_seal(sync: str, name: str, token: int, needs: Sealing) -> tuple[Head, Run]:

@@ -308,7 +308,7 @@ def step(work: Callable[[dict[str, Any], Step], Any]) -> Handler:
 
     @wraps(work)
     def handler(event: dict[str, Any], context: Any) -> Any:
-        ids: dict[str, Any] = {name: event[name] for name in ("sync", "run", "partition", "chunk") if name in event}
+        ids: dict[str, Any] = {name: event[name] for name in ("sync", "run", "partition", "chunks") if name in event}
         log = _logger()
         started = time.monotonic()
         try:
