@@ -139,7 +139,7 @@ def preview(definition: Definition, change: Change) -> dict[str, Any]:
         "change_id": change.id,
         "columns": change.columns,
         "bytes": len(body),
-        "message": masked_body(change, definition.mask, render) if definition.mask else from_json(body),
+        "message": masked_body(change, definition.mask, render) if definition.mask else msgspec.Raw(body),
     }
     destination = definition.destination
     if not isinstance(destination, EventBridgeDestination):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+from rich.highlighter import JSONHighlighter
 from rich.markup import escape
 
+from rowcast.models import to_json
 from workbench import show_sent
 from workbench.show import coloured, out, text_of
 
@@ -21,7 +24,8 @@ def preview(one: dict[str, Any]) -> None:
     if one["columns"]:
         out.print(f"  [dim]{'columns':<12}[/]{escape(', '.join(one['columns']))}", soft_wrap=True)
     out.print(f"  [dim]{'bytes':<12}[/]{one['bytes']}")
-    out.print_json(text_of(one["message"]))
+    message = msgspec.json.format(to_json(one["message"]), indent=2).decode()
+    out.print(JSONHighlighter()(message), soft_wrap=True)  # rich's own printing of JSON would round its numbers
 
 
 def tested(one: dict[str, Any]) -> None:
