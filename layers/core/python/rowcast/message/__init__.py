@@ -28,7 +28,11 @@ __all__ = [
 
 def compile_message(definition: Definition, run: RunInfo) -> Render:
     """The same change gives the same bytes. Raises TemplateError as `check_message` does."""
-    renders = {operation: _compile(definition.message_of(operation), definition.sync, run) for operation in OPERATIONS}
+    messages = {operation: definition.message_of(operation) for operation in OPERATIONS}
+    first = messages[OPERATIONS[0]]
+    if all(message == first for message in messages.values()):
+        return _compile(first, definition.sync, run)
+    renders = {operation: _compile(message, definition.sync, run) for operation, message in messages.items()}
 
     def render(change: Change) -> bytes:
         return renders[change.operation](change)

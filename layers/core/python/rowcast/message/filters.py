@@ -16,7 +16,7 @@ from liquid.undefined import Undefined
 
 from rowcast.message.dates import format_date
 from rowcast.message.errors import json_problem
-from rowcast.message.numbers import NUMBER_FILTERS, parse_number, sum_, to_integer
+from rowcast.message.numbers import NUMBER_FILTERS, flat, parse_number, sum_, to_integer
 from rowcast.message.values import JsonText, RowRefused, to_json_text, to_plain, to_text
 from rowcast.models import from_json, to_sorted_json
 
@@ -139,7 +139,7 @@ def map_(items: Any, name: Any) -> list[Any]:
 
 def uniq(items: Any, name: Any = None) -> list[Any]:
     seen: dict[bytes, Any] = {}
-    for item in items if isinstance(items, list | tuple | range) else [items]:
+    for item in flat(items if isinstance(items, list | tuple | range) else [items]):
         key = item if name is None else item.get(name) if isinstance(item, dict) else None
         seen.setdefault(to_sorted_json(to_plain(key)), item)
     return list(seen.values())

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from liquid.filter import flatten
 from liquid.undefined import Undefined
 
 from rowcast.message.values import MAX_DIGITS, RowRefused
@@ -19,6 +20,7 @@ _DIVISION_DIGITS = 34
 _EXACT = decimal.Context(
     prec=MAX_DIGITS, traps=[decimal.Inexact, decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow]
 )
+_ROUNDING = decimal.Context(prec=2 * MAX_DIGITS, rounding=decimal.ROUND_HALF_UP)
 _DIVIDING = decimal.Context(prec=_DIVISION_DIGITS, traps=[decimal.InvalidOperation, decimal.Overflow])
 
 
@@ -131,14 +133,18 @@ def round_(value: Any, digits: Any = 0) -> Number:
         raise RowRefused("too many digits to round to")
     if isinstance(number, int) and places >= 0:
         return number
-    context = decimal.Context(prec=2 * MAX_DIGITS, rounding=decimal.ROUND_HALF_UP)
-    rounded = Decimal(number).quantize(Decimal((0, (1,), -places)), context=context)
+    rounded = Decimal(number).quantize(Decimal((0, (1,), -places)), context=_ROUNDING)
     return rounded if places > 0 else int(rounded)
+
+
+def flat(items: Any) -> Any:
+    """As Liquid sees an array of arrays: one array of all that is in them."""
+    return flatten(items) if isinstance(items, list | tuple) else items
 
 
 def sum_(items: Any, name: Any = None) -> Number:
     total: Number = 0
-    for item in items:
+    for item in flat(items):
         value = item if name is None or isinstance(name, Undefined) else item.get(name) if type(item) is dict else 0
         total = _exactly("add", total, to_number(value))
     return total

@@ -1,0 +1,232 @@
+"""How fast rows become messages: Liquid templates, and messages of columns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from bench.case import Case, Goal, Side, Size, Topic
+from bench.side import timed
+from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Message, Triggers
+from rowcast.message import RunInfo, compile_message
+from rowcast.models import Change, Row
+
+RUN = RunInfo("bench", 1763632800.0)
+NAMES = RUN.names("bench")
+DISTINCT = 2000
+
+FLAT = """{"id": {{ row.id }}, "email": "{{ row.email }}", "name": "{{ row.name }}", "status": "{{ row.status }}",
+ "quantity": {{ row.quantity }}}"""
+NESTED = """{"id": {{ row.id }}, "status": "{{ row.status }}", "quantity": {{ row.quantity }}, "paid": {{ row.paid }},
+ "customer": {"id": {{ row.customer }}, "email": "{{ row.email }}", "name": "{{ row.name }}",
+  "address": {"street": "{{ row.street }}", "city": "{{ row.city }}", "zip": "{{ row.zip }}",
+   "country": "{{ row.country }}"}},
+ "times": {"created": "{{ row.created_at }}", "updated": "{{ row.updated_at }}"},
+ "note": "{{ row.note }}", "by": "{{ sync.name }}"}"""
+LOGIC = """{"id": {{ row.id }}, "status": "{{ row.status | upcase }}", "operation": "{{ change.operation }}",
+ "customer": {"email": "{{ row.email | downcase }}", "name": "{{ row.name | default: 'unknown' }}",
+  "city": "{{ row.city }}", "country": "{{ row.country }}"},
+ {% if row.quantity > 10 %}"large": true,{% endif %}
+ "note": {% if row.note %}"{{ row.note }}"{% else %}null{% endif %},
+ "lines": [{% for line in row.lines %}{"sku": "{{ line.sku }}", "count": {{ line.count | plus: 1 }}}
+  {%- unless forloop.last %},{% endunless %}{% endfor %}],
+ "kind": {% case row.status %}{% when 'new', 'paid' %}"open"{% else %}"other"{% endcase %}}"""
+TEMPLATES = {
+    "flat": (FLAT, "Liquid, flat, 5 fields"),
+    "nested": (NESTED, "Liquid, nested, 15 fields"),
+    "logic": (LOGIC, "Liquid with filters, a loop and conditions"),
+}
+PLAIN = ("id", "customer", "status", "country", "email", "quantity", "created_at", "updated_at", "note", "paid")
+NESTED_COLUMNS = {
+    **{name: name for name in ("id", "status", "quantity", "paid", "note")},
+    **{f"customer.{name}": name for name in ("customer", "email", "name")},
+    **{f"customer.address.{name}": name for name in ("street", "city", "zip", "country")},
+    **{"times.created": "created_at", "times.updated": "updated_at", "times.by": "name"},
+}
+COLUMNS = {
+    "all": "all columns (10)",
+    "columns": "`columns`, 10 renamed",
+    "nested": "`columns`, 15 nested",
+    "json": "one column of JSON, 15 fields nested",
+    "text": "one column of JSON as text, 15 fields nested",
+}
+
+TOPIC = Topic(
+    title="Messages",
+    about="""Processor time of one core. A template's rows hold texts that need no escaping: only then does
+python-liquid give JSON at all. Its side is its own `render`, from a template that is parsed once, and `orjson.loads` of
+what it gave; ours is from a change to the bytes that are sent, escaped, proven to be JSON and bounded. That both mean
+the same JSON is checked on every row. "interpreter" is what a template falls back to that cannot be compiled.
+For messages of columns the limit is `orjson.dumps` of a dictionary that lies ready.""",
+    remains="""A template costs about 0.2 µs for each value, most of it the look-up in the row and the choice of how
+its type is written. A message of columns has to be put together first, while the limit finds its dictionary ready:
+to read ten columns out of a row costs as much as that dump. The core writes with msgspec: it writes decimals, and
+integers of any length, exactly. JSON in a column of text is parsed, to know that it is JSON.""",
+)
+
+
+def cases(size: Size) -> list[Case]:
+    rows = 40_000 if size == "small" else 1_000_000
+    return [*(_template(kind, rows, size) for kind in TEMPLATES), *(_columns(kind, rows, size) for kind in COLUMNS)]
+
+
+def _template(kind: str, rows: int, size: Size) -> Case:
+    def side(name: str, function: str, **given: Any) -> Side:
+        return Side(name=name, call=f"bench.messages:{function}", **given)
+
+    return Case(
+        name=f"liquid-{kind}-{size}",
+        title=TEMPLATES[kind][1],
+        size=size,
+        reference="python-liquid, then orjson.loads",
+        arguments={"kind": kind, "rows": rows},
+        measure="cpu",
+        rate=True,
+        unit="messages",
+        sides=(
+            side("python-liquid, then orjson.loads", "python_liquid"),
+            side("rowcast", "compiled", role="ours", goal=Goal(at_least=6.0)),
+            side("rowcast, interpreter", "interpreted", role="ours", rounds=2),
+        ),
+    )
+
+
+def _columns(kind: str, rows: int, size: Size) -> Case:
+    return Case(
+        name=f"columns-{kind}-{size}",
+        title=f"Messages of {COLUMNS[kind]}",
+        size=size,
+        reference="orjson.dumps",
+        arguments={"kind": kind, "rows": rows * 10},
+        measure="cpu",
+        unit="messages",
+        sides=(
+            Side(name="orjson.dumps", call="bench.messages:dumped", role="limit"),
+            Side(name="rowcast", call="bench.messages:columns", role="ours", goal=Goal(at_most=2.0)),
+        ),
+    )
+
+
+def row(number: int) -> Row:
+    status = ("new", "paid", "packed", "shipped", "returned")[number % 5]
+    return {
+        "id": number,
+        "customer": number * 7 % 5_000_000,
+        "status": status,
+        "country": ("DE", "FR", "GB", "US", "JP")[number % 5],
+        "email": f"user{number * 13}@example.com",
+        "quantity": number % 20,
+        "created_at": f"2026-03-04T05:{number % 60:02}:07",
+        "updated_at": f"2026-05-06T07:{number % 60:02}:09Z",
+        "note": f"Note {number % 1000} of order {number}",
+        "paid": number % 2 == 0,
+        "name": f"Given{number % 97} Family{number % 89}",
+        "street": f"{number % 300} High Street",
+        "city": "Malmö",
+        "zip": f"{10000 + number % 80000}",
+        "lines": [{"sku": f"sku-{line}", "count": line} for line in range(number % 4)],
+    }
+
+
+def python_liquid(kind: str, rows: int) -> dict[str, Any]:
+    import liquid
+    import orjson
+
+    template = liquid.Environment().from_string(TEMPLATES[kind][0])
+    change = {"operation": "added", "id": "c", "columns": []}
+
+    def render(one: Row) -> Any:
+        return orjson.loads(template.render(row=one, previous=None, change=change, **NAMES))
+
+    return _measured([row(number) for number in range(DISTINCT)], rows, render, orjson.dumps)
+
+
+def compiled(kind: str, rows: int) -> dict[str, Any]:
+    return _measured(_changes(row), rows, compile_message(_sync(template=TEMPLATES[kind][0]), RUN))
+
+
+def interpreted(kind: str, rows: int) -> dict[str, Any]:
+    from rowcast.message.template import compile_template
+
+    return _measured(_changes(row), rows // 5, compile_template(TEMPLATES[kind][0]).interpreter(NAMES))
+
+
+def columns(kind: str, rows: int) -> dict[str, Any]:
+    messages: dict[str, dict[str, Any]] = {
+        "all": {},
+        "columns": {"columns": {f"the_{name}": name for name in PLAIN}},
+        "nested": {"columns": NESTED_COLUMNS},
+        "json": {"column": "payload"},
+        "text": {"column": "payload"},
+    }
+    return _measured(_changes(_row_of(kind)), rows, compile_message(_sync(**messages[kind]), RUN))
+
+
+def dumped(kind: str, rows: int) -> dict[str, Any]:
+    import orjson
+
+    return _measured([_message_of(kind, row(number)) for number in range(DISTINCT)], rows, orjson.dumps)
+
+
+def _row_of(kind: str) -> Callable[[int], Row]:
+    if kind in ("json", "text"):
+        as_text = (lambda value: json.dumps(value, ensure_ascii=False)) if kind == "text" else (lambda value: value)
+        return lambda number: {"id": number, "payload": as_text(_nested(row(number)))}
+    return lambda number: {name: value for name, value in row(number).items() if kind == "nested" or name in PLAIN}
+
+
+def _message_of(kind: str, one: Row) -> Any:
+    if kind == "all":
+        return {name: one[name] for name in PLAIN}
+    return {f"the_{name}": one[name] for name in PLAIN} if kind == "columns" else _nested(one)
+
+
+def _nested(one: Row) -> dict[str, Any]:
+    message: dict[str, Any] = {}
+    for name, column in NESTED_COLUMNS.items():
+        *path, last = name.split(".")
+        inner = message
+        for part in path:
+            inner = inner.setdefault(part, {})
+        inner[last] = one[column]
+    return message
+
+
+def _sync(**message: Any) -> Definition:
+    return Definition(
+        sync="bench",
+        source=FilesSource(name="bench", prefix="bench/"),
+        query="SELECT 1",
+        primary_key=("id",),
+        destination=EventBridgeDestination(),
+        triggers=Triggers(),
+        message=Message(**message),
+    )
+
+
+def _changes(make: Callable[[int], Row]) -> list[Change]:
+    return [
+        Change(operation="added", key=[number], key_hash=f"{number:032x}", id="c", after=make(number))
+        for number in range(DISTINCT)
+    ]
+
+
+def _measured(
+    given: list[Any], count: int, render: Callable[[Any], Any], encode: Callable[[Any], bytes] = bytes
+) -> dict[str, Any]:
+    """`encode`: makes bytes of what `render` gives, for the digest of all messages' meaning."""
+    first = [encode(render(one)) for one in given]
+    with timed():
+        for _ in range(count // DISTINCT):
+            for one in given:
+                render(one)
+    return {"work": count // DISTINCT * DISTINCT, "digest": _digest(first)}
+
+
+def _digest(messages: Iterable[bytes]) -> str:
+    found = hashlib.sha256()
+    for message in messages:
+        found.update(json.dumps(json.loads(message), sort_keys=True).encode() + b"\n")
+    return found.hexdigest()[:16]
