@@ -182,6 +182,7 @@ class AwsWorld:
                     previous=detail["previous"],
                     body=body,
                     run=run,
+                    replay=self.reading if run != self.reading else "",
                     took_effect=verdict in ("accepted", "lost"),
                     said=verdict == "accepted" and not lost,
                 )
@@ -314,10 +315,10 @@ class AwsWorld:
             opened = self._state("open", {"sync": sync, "scheduled_at": scheduled_at, "execution": arn, "input": steer})
             if opened["next"] in ("busy", "duplicate", "ended"):
                 return dict(opened["summary"])
+            self.reading = opened["run"]
             event = {"sync": sync, "run": opened["run"], "token": opened["token"]}
             step, work = opened["next"], opened["work_key"]
             if step == "snapshot":
-                self.reading = opened["run"]
                 taken = self._state("snapshot", event)
                 for partition in self._work(taken["work_key"]) if taken["partitions"] else []:
                     self._state("diff", {**event, "partition": partition})

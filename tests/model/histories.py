@@ -9,7 +9,7 @@ from typing import Any
 
 from rowcast.definition import Definition, Guard, LambdaDestination, Limits, Retry, Trigger, Triggers
 from rowcast.errors import SourceFailed
-from rowcast.models import Selection
+from rowcast.models import Replay, Selection
 from tests.model.aws_world import MESSAGE, AwsWorld, Died, taken
 from tests.world import sync_definition
 
@@ -219,6 +219,22 @@ def resending() -> History:
     return History(_sync(), _indebted, _back, lambda world: world.ask("resync", because="lost"))
 
 
+def replaying() -> History:
+    """A person asks for all changes so far again, of which some may go as they were."""
+
+    def before(world: AwsWorld) -> None:
+        _indebted(world)
+        world.answer = taken
+        world.run()
+        _newest(world)
+        world.source.put(id=2, v="newer")
+        world.oracle.note()
+
+    return History(
+        _sync(), before, _back, lambda world: world.ask("replay", replays=Replay(first=0, last=1), because="lost")
+    )
+
+
 def _only(world: AwsWorld, key: int) -> Selection:
     return Selection(key_hashes=(world.owed()[key].key_hash,))
 
@@ -281,6 +297,7 @@ HISTORIES: dict[str, Callable[[], History]] = {
         retrying,
         discarding,
         resending,
+        replaying,
     )
 }
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from rowcast.definition import Guard, Retry
-from rowcast.models import Selection
+from rowcast.models import Replay, Selection
 from rowcast.ports import MessageToSend, Verdict
 from tests.model.evidence import keep
 from tests.model.model_world import ModelWorld
 from tests.model.turns import Execution, take_turns
 from tests.world import sync_definition
 
-STEERING = ("retry", "retry of one key", "discard", "resync", "rebaseline", "plan")
+STEERING = ("retry", "retry of one key", "discard", "replay", "resync", "rebaseline", "plan")
 ANY = Guard(max_removed=1, max_changed=1, max_rejected=1, allow_empty=True)
 
 
@@ -74,6 +74,8 @@ def asked(world: ModelWorld, what: str) -> dict[str, Any]:
     """What the execution's input says when a person asks for it beside a run."""
     if what == "retry of one key":
         return world.ask("retry", only=Selection(key_hashes=(world.owed()[2].key_hash,)))
+    if what == "replay":
+        return world.ask("replay", replays=Replay(first=0, last=0))
     mode: Any = what
     return world.ask(mode, because="It is time.")
 
