@@ -23,7 +23,11 @@ DETAIL = json.dumps({"id": 1234567, "status": "shipped", "note": "x" * 251})
 ROW = {"id": 0, "email": "alice@example.com", "note": "x" * 251}
 LATENCY = 0.02
 WARM = 60
-KEYS: dict[str, Any] = {"aws_access_key_id": "AKIDEXAMPLE", "aws_secret_access_key": "secret", "aws_session_token": "t" * 400}
+KEYS: dict[str, Any] = {
+    "aws_access_key_id": "AKIDEXAMPLE",
+    "aws_secret_access_key": "secret",
+    "aws_session_token": "t" * 400,
+}
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:welcome"
 
 
