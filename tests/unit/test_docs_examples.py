@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shlex
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,12 +13,13 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 import project
 from project import schema
 from tests.project_folder import MAIN, TO_EVENTBRIDGE, TO_LAMBDA, Folder
 from tests.unit.test_reference import PAGES, named
-from workbench import cost
+from workbench import cli, cost
 
 FILES = {name: json.loads(content) for name, content in schema.files().items()}
 OF_MAIN = set(FILES["rowcast.schema.json"]["properties"])
@@ -82,3 +84,12 @@ def test_every_json_and_python_that_is_shown_parses(page: Path) -> None:
             json.loads(block)
     for block in blocks("python", page):
         ast.parse(block)
+
+
+def test_every_bill_that_is_shown_is_what_the_command_prints() -> None:
+    text = next(page for page in PAGES if page.name == "cost.md").read_text(encoding="utf-8")
+    bills = re.findall(r"(?m)^\$ rowcast (.*cost .*)\n((?:(?!\$ |```).*\n)+)", text)
+    assert len(bills) >= 2
+    for command, output in bills:
+        printed = CliRunner().invoke(cli.cli, shlex.split(command.partition("  #")[0])).stdout
+        assert [line.rstrip() for line in printed.splitlines()] == [line.rstrip() for line in output.splitlines()]

@@ -44,6 +44,8 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
     for target, anchor in re.findall(r"\]\(([\w./-]*)(#[\w-]+)?\)", text):
         linked = (page.parent / target) if target else page
         assert linked.exists(), target
+        if DOCS in page.parents:
+            assert linked.is_file() and DOCS in linked.resolve().parents, f"{target} is not in the site: say it as code"
         if anchor:
             assert anchor[1:] in anchors(linked), f"{target}{anchor}"
 
