@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rowcast.definition import Definition, EventBridgeDestination, FilesSource, LambdaDestination, SecretRef
 from rowcast.errors import RowcastError
 from rowcast.models import Deployment
-from workbench import policies
+from workbench import policies, rights
 from workbench.deployment import Place
 from workbench.one_row import Refused, invoke
 
@@ -51,13 +51,14 @@ class Patient:
             self._secrets,
             self._source,
             self._target,
+            self._rights,
             self._function,
             self._quotas,
         ):
             try:
                 yield from part()
             except (ClientError, BotoCoreError) as error:
-                yield self._say(part.__name__.strip("_"), "unknown", f"AWS did not say ({_code(error)}).")
+                yield self._say(part.__name__.strip("_"), "unknown", f"AWS did not say ({rights.code(error)}).")
 
     def _say(self, check: str, status: Status, found: str, **more: Any) -> Check:
         return Check(sync=self.definition.sync, check=check, status=status, found=found, **more)
@@ -216,6 +217,18 @@ class Patient:
             ]
         return documents, commands
 
+    def _rights(self) -> Iterator[Check]:
+        if self.deployment is None:
+            return
+        asked = (self.place.aws, self.definition, self.deployment, self._targets())
+        for finding in rights.simulated(*asked):
+            paste: dict[str, Any] = {}
+            if finding["status"] == "fail":
+                paste["policies"], paste["commands"] = self._ways_in()
+            yield self._say(**finding, **paste)
+        for finding in rights.foreign_buses(*asked, self._own()[1]):
+            yield self._say(**finding)
+
     def _function(self) -> Iterator[Check]:
         """A target function's state and time limit, against the time limit of the function that invokes it."""
         destination = self.definition.destination
@@ -271,8 +284,3 @@ class Patient:
 
 
 _KEY = "Make the query give each key once, or name other columns in model.primary_key."
-
-
-def _code(error: Exception) -> str:
-    response = getattr(error, "response", {})
-    return str(response.get("Error", {}).get("Code") or type(error).__name__)

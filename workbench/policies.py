@@ -50,6 +50,49 @@ def permissions(definition: Definition, *, region: str, account: str) -> dict[st
     return _document({"Effect": "Allow", "Action": actions, "Resource": resources})
 
 
+def sending(definition: Definition) -> str:
+    """The action with which the sync's messages are sent."""
+    return "events:PutEvents" if isinstance(definition.destination, EventBridgeDestination) else "lambda:InvokeFunction"
+
+
+def bus_policy(bus_arn: str, delivery_role_arn: str) -> dict[str, Any]:
+    """What a bus of another account must say to let the delivery role send to it without a role there."""
+    return _document(
+        {
+            "Sid": "rowcast",
+            "Effect": "Allow",
+            "Principal": {"AWS": delivery_role_arn},
+            "Action": "events:PutEvents",
+            "Resource": bus_arn,
+        }
+    )
+
+
+def lets_in(policy: str, role_arn: str) -> bool | None:
+    """Whether a bus's policy lets the role put events; None when its conditions or denials decide."""
+    allowed: bool | None = False
+    for statement in _list(json.loads(policy or "{}").get("Statement", [])):
+        if not _speaks_of(statement, role_arn):
+            continue
+        if "Condition" in statement or statement["Effect"] == "Deny":
+            return None
+        allowed = True
+    return allowed
+
+
+def _speaks_of(statement: dict[str, Any], role_arn: str) -> bool:
+    account = role_arn.split(":")[4]
+    principal = statement.get("Principal", {})
+    who = ["*"] if principal == "*" else _list(principal.get("AWS", []))
+    actions = {action.lower() for action in _list(statement.get("Action", []))}
+    known = {"*", account, f"arn:aws:iam::{account}:root", role_arn}
+    return bool(known & set(who)) and bool({"*", "events:*", "events:put*", "events:putevents"} & actions)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
 def trust(delivery_role_arn: str, external_id: str | None) -> dict[str, Any]:
     """Whom a role of another account must let in."""
     statement: dict[str, Any] = {
@@ -77,6 +120,11 @@ def permissions_command(role_arn: str, document: dict[str, Any]) -> str:
 
 def bus_command(bus: str, region: str) -> str:
     return _aws("events", "create-event-bus", "--region", region, "--name", bus.rpartition("/")[2])
+
+
+def bus_policy_command(bus_arn: str, document: dict[str, Any]) -> str:
+    region, name = bus_arn.split(":")[3], bus_arn.rpartition("/")[2]
+    return _aws("events", "put-permission", "--region", region, "--event-bus-name", name, "--policy", document)
 
 
 def secret_command(ref: SecretRef) -> str:

@@ -20,9 +20,9 @@ def test_a_sync_that_can_run_is_found_healthy_and_nothing_is_sent(folder: Folder
     folder.table("healthy-events", {"id": 1, "name": "a"})
     assert folder.rowcast("local", "up").returncode == 0
     found = statuses(folder, "healthy")
-    assert {name: found[name] for name in ("deployed", "source", "key", "target", "function")} == dict.fromkeys(
-        ("deployed", "source", "key", "target", "function"), "ok"
-    )
+    assert {
+        name: found[name] for name in ("deployed", "source", "key", "target", "permitted", "function")
+    } == dict.fromkeys(("deployed", "source", "key", "target", "permitted", "function"), "ok")
     found = statuses(folder, "healthy-events")
     assert found["target"] == "ok"
     assert folder.events("healthy") == folder.events("healthy-events") == []

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from rowcast.definition import Account, EventBridgeDestination, LambdaDestination, Limits, Message, Rate, SecretRef
+from rowcast.definition import (
+    Account,
+    EventBridgeDestination,
+    LambdaDestination,
+    Limits,
+    Message,
+    Rate,
+    SecretRef,
+    Trigger,
+    Triggers,
+)
 from rowcast.models import Deployment
 from tests.world import sync_definition
 from workbench import buses, policies
@@ -143,7 +154,7 @@ def test_a_rate_beyond_the_region_s_quota_is_a_warning(value: float, status: str
 def test_a_quota_that_may_not_be_read_is_unknown_and_stops_nothing() -> None:
     denied = ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListServiceQuotas")
     one = patient(sync_definition(), list_service_quotas=denied)
-    one._deployed = one._secrets = one._source = one._target = lambda: iter(())  # type: ignore[method-assign]
+    one._deployed = one._secrets = one._source = one._target = one._rights = lambda: iter(())  # type: ignore[method-assign]
     [found] = one.examine()
     assert isinstance(found, Check)
     assert (found.status, "AccessDeniedException" in found.found) == ("unknown", True)
@@ -179,3 +190,83 @@ def test_a_template_that_is_interpreted_is_a_warning_that_names_the_reason(
 
 def test_a_sync_without_a_template_is_not_checked_for_one() -> None:
     assert list(patient(sync_definition())._template()) == []
+
+
+# --- the right to send ------------------------------------------------------------------------------------------------
+
+DENIED = ClientError({"Error": {"Code": "AccessDenied"}}, "SimulatePrincipalPolicy")
+FOREIGN = "arn:aws:events:us-east-1:111122223333:event-bus/theirs"
+
+
+def simulated(decision: str, asked: list[dict[str, Any]]) -> Any:
+    def simulate(**given: Any) -> dict[str, Any]:
+        asked.append(given)
+        results = [{"EvalResourceName": arn, "EvalDecision": decision} for arn in given["ResourceArns"]]
+        return {"EvaluationResults": results}
+
+    return simulate
+
+
+def test_iam_is_asked_whether_the_delivery_role_may_send_to_each_target() -> None:
+    asked: list[dict[str, Any]] = []
+    [found] = patient(sync_definition(), simulate_principal_policy=simulated("allowed", asked))._rights()
+    assert (found.check, found.status) == ("permitted", "ok")
+    arn = "arn:aws:events:us-east-1:000000000000:event-bus/bus"
+    assert asked == [{"PolicySourceArn": DELIVERY, "ActionNames": ["events:PutEvents"], "ResourceArns": [arn]}]
+
+
+def test_a_role_that_may_not_send_fails_with_the_policy_that_it_needs() -> None:
+    definition = sync_definition(destination=LambdaDestination(function="f"))
+    [found] = patient(definition, simulate_principal_policy=simulated("implicitDeny", []))._rights()
+    assert (found.status, "implicitDeny" in found.found) == ("fail", True)
+    [statement] = found.policies["permissions of who sends"]["Statement"]
+    assert "lambda:InvokeFunction" in statement["Action"]
+
+
+def test_a_simulation_that_is_not_allowed_is_a_note_and_no_failure() -> None:
+    [found] = patient(sync_definition(), simulate_principal_policy=DENIED)._rights()
+    assert (found.status, "AccessDenied" in found.found) == ("unknown", True)
+    assert "iam:SimulatePrincipalPolicy" in found.todo
+
+
+def test_a_role_of_another_account_cannot_be_simulated_here() -> None:
+    [found] = patient(sync_definition(destination=AWAY))._rights()
+    assert (found.status, ROLE in found.found) == ("unknown", True)
+
+
+def allow(principal: Any, **more: Any) -> str:
+    return json.dumps(
+        {"Statement": [{"Effect": "Allow", "Principal": principal, "Action": "events:PutEvents", **more}]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [
+        (allow({"AWS": DELIVERY}), "ok"),
+        (allow({"AWS": ["arn:aws:iam::000000000000:root"]}), "ok"),
+        (allow("*"), "ok"),
+        (allow({"AWS": "arn:aws:iam::999999999999:root"}), "fail"),
+        (allow({"AWS": DELIVERY}, Action="events:PutRule"), "fail"),
+        (allow("*", Condition={"StringEquals": {"aws:PrincipalOrgID": "o-1"}}), "unknown"),
+        (allow("*", Effect="Deny"), "unknown"),
+        ("", "fail"),
+    ],
+)
+def test_the_policy_of_another_account_s_bus_is_read(policy: str, status: str) -> None:
+    definition = sync_definition(triggers=Triggers(added=Trigger(bus=FOREIGN)))
+    answers = {"simulate_principal_policy": simulated("allowed", []), "describe_event_bus": {"Policy": policy}}
+    _, found = patient(definition, **answers)._rights()
+    assert (found.check, found.status) == ("bus", status)
+    if status == "fail":
+        [document] = found.policies.values()
+        assert document["Statement"][0]["Principal"] == {"AWS": DELIVERY}
+        assert found.commands[0].startswith("aws events put-permission --region us-east-1 --event-bus-name theirs")
+
+
+def test_a_bus_whose_policy_may_not_be_read_is_a_note_with_the_policy_for_its_owner() -> None:
+    definition = sync_definition(triggers=Triggers(added=Trigger(bus=FOREIGN)))
+    _, found = patient(
+        definition, simulate_principal_policy=simulated("allowed", []), describe_event_bus=DENIED
+    )._rights()
+    assert (found.status, list(found.policies)) == ("unknown", [f"policy of {FOREIGN}"])

@@ -13,6 +13,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -194,3 +195,15 @@ def test_invocations_are_written_down_with_the_bytes_that_went_in_and_came_out(
     [line] = lines(tmp_path / "journal")
     assert (line["function"], line["payload"]) == ("welcome", '{"total": 1.10}')
     assert (line["reply"], line["function_error"]) == ('{"errorMessage": "1.10"}', "Unhandled")
+
+
+def test_the_policies_of_a_role_with_a_path_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ministack.core import iam_evaluator
+    from ministack.services import iam
+
+    monkeypatch.setattr(iam_evaluator, "_gather_role_policies", iam_evaluator._gather_role_policies)
+    mends.roles_with_paths()
+    policy = '{"Statement": [{"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*"}]}'
+    roles = SimpleNamespace(get_scoped=lambda account, region, name: {"r": {"InlinePolicies": {"p": policy}}}.get(name))
+    monkeypatch.setattr(iam, "_roles", roles)
+    assert len(iam_evaluator._gather_role_policies("rowcast/Shop/r", "000000000000")) == 1

@@ -31,6 +31,7 @@ def apply(home: Path) -> None:
     bounded_history(CLOSED_EXECUTIONS_KEPT)
     quick_replies()
     error_types()
+    roles_with_paths()
     shared_layers(Path(os.environ["ROWCAST_LOCAL_LAYERS"]))
     bare_runtime(home / "runtime")
     recorder.record(home / "arrivals.jsonl")
@@ -57,6 +58,19 @@ def map_concurrency(limit: int) -> None:
             _forget_children(stepfunctions, execution["executionArn"])
 
     stepfunctions._run_distributed_map = run
+
+
+def roles_with_paths() -> None:
+    """AWS simulates the policies of a role with a path; ministack takes the path for a part of its name."""
+    from ministack.core import iam_evaluator
+
+    original = iam_evaluator._gather_role_policies
+
+    @functools.wraps(original)
+    def gather(role_name: str, account_id: str) -> Any:
+        return original(role_name.rpartition("/")[2], account_id)
+
+    iam_evaluator._gather_role_policies = gather
 
 
 def _forget_children(stepfunctions: Any, parent: str) -> None:
