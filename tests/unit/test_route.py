@@ -457,6 +457,38 @@ def test_a_run_that_would_remove_too_much_is_held_and_sends_nothing() -> None:
     assert accounts(world.run()) == {"removed": 200, "accepted": 200}
 
 
+@pytest.mark.parametrize(
+    ("before", "removed", "changed", "held"),
+    [
+        (700, 105, 0, ""),  # exactly 15 %
+        (700, 106, 0, "removed"),
+        (200, 100, 0, ""),  # no more than 100 rows
+        (200, 101, 0, "removed"),
+        (300, 0, 150, ""),  # exactly 50 %
+        (300, 0, 151, "changed"),
+        (100, 0, 100, ""),
+    ],
+)
+def test_more_than_15_percent_removed_or_50_percent_changed_of_more_than_100_rows_is_held(
+    before: int, removed: int, changed: int, held: str
+) -> None:
+    world = settled(*range(before))
+    for row in world.source.rows[removed : removed + changed]:
+        row["v"] = "other"
+    world.source.rows = world.source.rows[removed:]
+    summary = world.run()
+    assert summary["status"] == ("held" if held else "completed")
+    assert f"rows would be {held}" in summary["reason"] if held else not summary["reason"]
+
+
+@pytest.mark.parametrize(("limits", "status"), [(Guard(), "held"), (Guard(max_changed=1.0), "completed")])
+def test_the_guard_s_thresholds_are_the_sync_s_own(limits: Guard, status: str) -> None:
+    world = settled(*range(200), guard=limits)
+    for row in world.source.rows:
+        row["v"] = "other"
+    assert world.run()["status"] == status
+
+
 def test_an_empty_result_is_held_unless_it_is_allowed() -> None:
     world = settled(1)
     world.source.rows = []
