@@ -86,7 +86,8 @@ def _row(place: Place, manifest: Manifest, key_hash: str) -> Row | None:
         place.snapshots.fetch(partition.key, partition.sha256, file)
         with engine(Path(folder), _ENGINE_MB) as connection:
             row = sql.row_json(manifest.columns, "n")
-            statement = f"SELECT {row} FROM read_parquet('{file}') n WHERE n._key_hash = ?::UUID"
+            keys = [column for name in manifest.primary_key for column in manifest.columns if column.name == name]
+            statement = f"SELECT {row} FROM read_parquet('{file}') n WHERE {sql.key_hash(keys, 'n')} = ?::UUID"
             found = run(connection, statement, [key_hash])
     return from_json(found[0][0]) if found else None
 

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from decimal import Decimal
 
+import msgspec
 from msgspec.structs import replace
 
 from rowcast.errors import LockLost, RunFailed
-from rowcast.models import Chunk, ChunkState, PartitionResult
+from rowcast.models import Chunk, ChunkState, PartitionResult, WrittenChunk, to_json
+
+_read = msgspec.json.Decoder(Chunk, float_hook=Decimal).decode
 
 
 class FakeChangeStore:
@@ -16,7 +20,9 @@ class FakeChangeStore:
         self.progress: dict[tuple[str, str], dict[str, ChunkState]] = {}
         self._before: dict[str, ChunkState | None] = {}
 
-    def put_chunk(self, chunk: Chunk) -> None:
+    def put_chunk(self, chunk: Chunk | WrittenChunk) -> None:
+        if isinstance(chunk, WrittenChunk):
+            chunk = _read(to_json(chunk))
         self.chunks.setdefault((chunk.sync, chunk.run, chunk.id), deepcopy(chunk))
 
     def chunk(self, sync: str, run: str, chunk: str) -> Chunk:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
 _connect = duckdb.connect
 _RUN = re.compile(r"\d{8}T\d{6}\.\d{3}Z")  # what a run is called makes no difference to the engine
@@ -39,9 +40,21 @@ class Rows:
     def fetchone(self) -> Any:
         return self._rows.pop(0) if self._rows else None
 
+    def fetchnumpy(self) -> dict[int, Any]:
+        """Of a result with rows that is UBIGINT throughout; names are not remembered."""
+        return dict(enumerate(np.array(self.fetchall(), np.uint64).T))
+
     def fetchmany(self, size: int = 1) -> list[Any]:
         rows, self._rows = self._rows[:size], self._rows[size:]
         return rows
+
+
+def _do(connection: Any, how: str, statement: str, parameters: Any) -> list[Any] | None:
+    if how == "unregister":
+        connection.unregister(statement)
+        return None
+    asked = getattr(connection, how)(statement, parameters)
+    return asked.fetchall() if how != "register" and asked.description else None
 
 
 class Connection:
@@ -58,6 +71,12 @@ class Connection:
     def execute(self, statement: str, parameters: Sequence[Any] | None = None) -> Rows:
         return self._run("execute", statement, parameters)
 
+    def register(self, name: str, arrays: dict[str, Any]) -> None:
+        self._run("register", name, arrays)
+
+    def unregister(self, name: str) -> None:
+        self._run("unregister", name, None)
+
     def executemany(self, statement: str, parameters: Sequence[Any]) -> Rows:
         return self._run("executemany", statement, parameters)
 
@@ -68,7 +87,8 @@ class Connection:
     def _run(self, how: str, statement: str, parameters: Any) -> Rows:
         before = self._files()
         text = statement.replace(str(self._scratch), "<scratch>")
-        said = repr((text, parameters, sorted((name, hashlib.sha256(data).digest()) for name, data in before.items())))
+        told = {n: a.tolist() for n, a in parameters.items()} if how == "register" else parameters
+        said = repr((text, told, sorted((name, hashlib.sha256(data).digest()) for name, data in before.items())))
         said = _RUN.sub(lambda run: str(self._runs.setdefault(run[0], len(self._runs))), said)
         self._key = hashlib.sha256(self._key + said.encode()).digest()
         if self._key not in _memory:
@@ -87,8 +107,7 @@ class Connection:
     def _ask(self, how: str, statement: str, parameters: Any) -> list[Any] | None:
         if self._real is None:
             self._catch_up()
-        asked = getattr(self._real, how)(statement, parameters)
-        return asked.fetchall() if asked.description else None
+        return _do(self._real, how, statement, parameters)
 
     def _catch_up(self) -> None:
         """Brings DuckDB to where the remembered statements left off, and the folder with it."""
@@ -99,7 +118,7 @@ class Connection:
                 (self._scratch / name).unlink(missing_ok=True)
                 with suppress(OSError):
                     (self._scratch / name).parent.rmdir()
-            getattr(self._real, how)(statement, parameters).fetchall()
+            _do(self._real, how, statement, parameters)
         for name in self._files().keys() - present.keys():
             (self._scratch / name).unlink()
 

@@ -21,18 +21,21 @@ from rowcast.models import Column, ColumnType, short_hash, to_json
 from rowcast.sqltext import literal, quote, reference
 
 __all__ = [
+    "blob",
     "canonical",
-    "differing",
     "differing_columns",
+    "differing_json",
     "fingerprint",
     "fingerprint_schema",
     "key_hash",
     "normalize",
+    "not_null",
     "partition_of",
     "quote",
     "row_hash",
     "row_json",
     "same_row",
+    "values_json",
 ]
 
 RECIPE = "1"
@@ -70,6 +73,11 @@ def partition_of(key_hash_expr: str, bits: int) -> str:
     return f"(({key_hash_expr})::UHUGEINT >> {HASH_BITS - bits})::INTEGER"
 
 
+def not_null(columns: Sequence[Column]) -> str:
+    """BOOLEAN: whether none of them is null."""
+    return " AND ".join(f"{quote(column.name)} IS NOT NULL" for column in columns)
+
+
 def row_json(columns: Sequence[Column], table: str = "") -> str:
     """VARCHAR: one JSON object with the columns in the given order and every value exact."""
     if not columns:
@@ -82,18 +90,56 @@ def row_json(columns: Sequence[Column], table: str = "") -> str:
     return "concat('{', " + ", ',', ".join(members) + ", '}')"
 
 
-def differing(before: Sequence[Column], after: Sequence[Column], old: str, new: str) -> str:
-    """VARCHAR[]: names, in the order of `after`, of the common columns that differ between the rows `old` and `new`."""
+def values_json(columns: Sequence[Column], names: Sequence[str], table: str = "") -> str:
+    """VARCHAR: a JSON array of the values of these columns."""
+    by_name = {column.name: column for column in columns}
+    values = (f"coalesce({json_value(by_name[name].type, reference(name, table))}, 'null')" for name in names)
+    return "concat('[', " + ", ',', ".join(values) + ", ']')"
+
+
+def blob(data: bytes) -> str:
+    return "'" + "".join(f"\\x{byte:02X}" for byte in data) + "'::BLOB"
+
+
+def differing_json(before: Sequence[Column], after: Sequence[Column], old: str, new: str) -> str:
+    """VARCHAR: a JSON array of the names, in the order of `after`, of the common columns that differ between the rows
+    `old` and `new`."""
     earlier = {column.name: column for column in before}
     cases = [
-        f"CASE WHEN {canonical(earlier[column.name], old)} IS DISTINCT FROM {canonical(column, new)}"
-        f" THEN {literal(column.name)} END"
+        f"CASE {_differ(earlier[column.name], column, old, new)}"
+        f" THEN {literal(to_json(column.name).decode() + ',')} ELSE '' END"
         for column in after
         if column.name in earlier
     ]
     if not cases:
-        return "[]::VARCHAR[]"
-    return f"list_filter([{', '.join(cases)}]::VARCHAR[], lambda name: name IS NOT NULL)"
+        return "'[]'"
+    return f"concat('[', rtrim(concat({', '.join(cases)}), ','), ']')"
+
+
+_COMPARE_AS_THEY_ARE = {
+    "boolean",
+    "integer",
+    "float",
+    "text",
+    "bytes",
+    "date",
+    "time",
+    "timestamp",
+    "timestamptz",
+    "uuid",
+}
+
+
+def _differ(before: Column, after: Column, old: str, new: str) -> str:
+    """The arms of a CASE whose last one is true where two values are not equal. Of one type DuckDB compares most values
+    as their canonical texts do, at a hundredth of the cost."""
+    a, b = reference(before.name, old), reference(after.name, new)
+    if before.type == after.type and after.type in _COMPARE_AS_THEY_ARE:
+        return f"WHEN {a} IS DISTINCT FROM {b}"
+    canonically = f"WHEN {canonical(before, old)} IS DISTINCT FROM {canonical(after, new)}"
+    if before.type != after.type:
+        return canonically
+    return f"WHEN {a}::VARCHAR IS NOT DISTINCT FROM {b}::VARCHAR THEN '' {canonically}"
 
 
 def _hash(texts: Sequence[str]) -> str:

@@ -201,7 +201,7 @@ def _forget(evicted: list[str], kept: list[str], needs: Committing) -> None:
 
 
 def _files(manifest: Manifest) -> set[str]:
-    return {partition.key for partition in manifest.partitions if partition.key is not None}
+    return {key for partition in manifest.partitions for key in partition.files}
 
 
 # --- debts ------------------------------------------------------------------------------------------------------------

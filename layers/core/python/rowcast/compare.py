@@ -1,22 +1,27 @@
-"""The two sides of a partition inside DuckDB: which rows differ, and what they hold."""
+"""The two sides of a partition: which rows differ, found by their fingerprints; and, inside DuckDB, what those hold."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from rowcast import columns as sql
-from rowcast.engine import run
-from rowcast.models import Column, Debt, Manifest, Operation, Row, from_json
+from rowcast import fingerprints
+from rowcast.engine import registered, run
+from rowcast.fingerprints import Fingerprints
+from rowcast.models import Column, Debt, Manifest, Operation, Row, frame, framed, from_json
 from rowcast.ports import SnapshotStore
 
 if TYPE_CHECKING:
     import duckdb
 
 FETCH_ROWS = 500
+SLICE_ROWS = 20_000
+"""Changes whose rows are joined, sorted and made to text at once."""
 TYPES = {
     "boolean": "BOOLEAN",
     "integer": "BIGINT",
@@ -58,41 +63,45 @@ class Sides(msgspec.Struct, kw_only=True, frozen=True):
         names = {column.name for column in self.common}
         return [column for column in (self.baseline or self.manifest).columns if column.name in names]
 
+    @property
+    def same_recipe(self) -> bool:
+        """Whether the fingerprints of both sides compare as they are stored."""
+        return self.baseline is None or self.baseline.fingerprint_schema == self.manifest.fingerprint_schema
+
 
 class Difference(msgspec.Struct, kw_only=True):
-    """One row that differs. `size`: bytes of both sides' JSON."""
+    """One row that differs. `text`: its change as JSON. `size`: of both sides' JSON."""
 
     operation: Operation
-    key_hash: str
-    old_hash: str
-    new_hash: str
-    before: Row | None
-    after: Row | None
-    columns: list[str]
+    text: str
     size: int
 
 
-def prepare(number: int, sides: Sides, owed: Sequence[Debt], connection: duckdb.DuckDBPyConnection) -> None:
-    """Makes the views `new_rows` and `old_rows` of this partition (with key hash `k` and fingerprint `f`), and tables:
-    `owed` (key hashes of debts) and `differing` (k, operation, old_f, new_f) of the other rows that are not equal."""
-    manifest, baseline = sides.manifest, sides.baseline
-    bits, common = sides.bits, sides.common
-    same_recipe = baseline is not None and baseline.fingerprint_schema == manifest.fingerprint_schema
-    run(
-        connection,
-        f"CREATE VIEW new_rows AS {_side(manifest, [number], sides, common if baseline and not same_recipe else None)}",
-    )
-    old_bits = len(baseline.partitions).bit_length() - 1 if baseline else 0
-    if baseline is None:
-        run(connection, "CREATE VIEW old_rows AS SELECT * FROM new_rows WHERE false")
-    else:
-        rows = _side(baseline, _overlapping(number, bits, old_bits), sides, None if same_recipe else sides.old_common)
-        within = f" WHERE {sql.partition_of('k', bits)} = {number}"
-        run(connection, f"CREATE VIEW old_rows AS SELECT * FROM ({rows}){within}")
+class Naming(msgspec.Struct, kw_only=True, frozen=True):
+    """What a change's id is made of beside its row."""
+
+    sync: str
+    destination: str
+    generation: int
+
+
+def prepare(
+    number: int, sides: Sides, owed: Sequence[Debt], connection: duckdb.DuckDBPyConnection, *, whole: bool = False
+) -> None:
+    """Makes the tables `new_rows` and `old_rows` of those rows of the partition that differ or are owed (with `whole`
+    of all), with key hash `k` and fingerprint `f`; and `owed` (key hashes of debts) and `differing` (k, operation,
+    old_f, new_f) of the other rows that are not equal. A file is fetched only if a row of it is wanted."""
+    old, new = _old_fingerprints(number, sides, connection), _new_fingerprints(number, sides, connection)
+    old_wanted, new_wanted = (old, new) if whole else fingerprints.differing(old, new)
+    if owed and not whole:
+        hashes = [debt.key_hash for debt in owed]
+        old_wanted = fingerprints.united(old_wanted, fingerprints.having(old, hashes))
+        new_wanted = fingerprints.united(new_wanted, fingerprints.having(new, hashes))
+    _gather("new_rows", sides.manifest, new_wanted, sides, connection)
+    _gather("old_rows", sides.baseline or sides.manifest, old_wanted, sides, connection)
     run(connection, "CREATE TABLE owed (k UUID PRIMARY KEY)")
-    hashes = [[debt.key_hash] for debt in owed]
-    if hashes:
-        connection.executemany("INSERT INTO owed VALUES (?::UUID)", hashes)
+    if owed:
+        connection.executemany("INSERT INTO owed VALUES (?::UUID)", [[debt.key_hash] for debt in owed])
     run(
         connection,
         "CREATE TABLE differing AS SELECT coalesce(n.k, o.k) AS k, o.f AS old_f, n.f AS new_f,"
@@ -100,6 +109,32 @@ def prepare(number: int, sides: Sides, owed: Sequence[Debt], connection: duckdb.
         " FROM (SELECT k, f FROM new_rows) n FULL JOIN (SELECT k, f FROM old_rows) o ON n.k = o.k"
         " WHERE n.f IS DISTINCT FROM o.f AND coalesce(n.k, o.k) NOT IN (SELECT k FROM owed)",
     )
+
+
+def changed_keys(number: int, sides: Sides, connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """How many rows of each side have no equal on the other, by fingerprints alone: old, new."""
+    found = fingerprints.differing(
+        _old_fingerprints(number, sides, connection), _new_fingerprints(number, sides, connection)
+    )
+    old, new = (sum(len(part.keys) for part in side) for side in found)
+    return old, new
+
+
+def _new_fingerprints(number: int, sides: Sides, connection: duckdb.DuckDBPyConnection) -> list[Fingerprints]:
+    over = None if sides.same_recipe else sides.common
+    return [_fingerprints(sides.manifest, number, over, sides, connection)]
+
+
+def _old_fingerprints(number: int, sides: Sides, connection: duckdb.DuckDBPyConnection) -> list[Fingerprints]:
+    """File by file, those of the keys that the snapshot has in partition `number`."""
+    if sides.baseline is None:
+        return []
+    over = None if sides.same_recipe else sides.old_common
+    old_bits = len(sides.baseline.partitions).bit_length() - 1
+    return [
+        _fingerprints(sides.baseline, each, over, sides, connection).within(number, sides.bits)
+        for each in _overlapping(number, sides.bits, old_bits)
+    ]
 
 
 def _overlapping(number: int, bits: int, old_bits: int) -> list[int]:
@@ -110,27 +145,72 @@ def _overlapping(number: int, bits: int, old_bits: int) -> list[int]:
     return list(range(number << width, (number + 1) << width))
 
 
-def _side(manifest: Manifest, numbers: Iterable[int], sides: Sides, over: list[Column] | None) -> str:
-    """The rows of some partitions. `over`: compute fingerprints anew over these columns, since the stored ones cover
-    others."""
-    files = [str(path) for number in numbers for path in _fetched(manifest, number, sides)]
-    fingerprint = "_fingerprint" if over is None else sql.fingerprint(over)
-    if not files:
-        empty = ", ".join(f"NULL::{TYPES[column.type]} AS {sql.quote(column.name)}" for column in manifest.columns)
-        return f"SELECT NULL::UUID AS k, NULL::UUID AS f, {empty} WHERE false"
-    names = ", ".join(sql.quote(column.name) for column in manifest.columns)
-    listed = ", ".join(f"'{file}'" for file in files)
-    return f"SELECT _key_hash AS k, {fingerprint} AS f, {names} FROM read_parquet([{listed}])"
-
-
-def _fetched(manifest: Manifest, number: int, sides: Sides) -> Iterator[Path]:
+def _fingerprints(
+    manifest: Manifest,
+    number: int,
+    over: list[Column] | None,
+    sides: Sides,
+    connection: duckdb.DuckDBPyConnection,
+) -> Fingerprints:
+    """`over`: compute them anew over these columns, since the stored ones cover others."""
     partition = manifest.partitions[number]
     if partition.key is None:
-        return
+        return fingerprints.none(number)
+    if over is None and partition.fingerprints:
+        path = sides.scratch / f"{manifest.run}-{number:05d}.fingerprints"
+        sides.snapshots.fetch(partition.fingerprints, partition.fingerprints_sha256, path)
+        return fingerprints.read(path, number)
+    stored = "_fingerprint" if over is None else sql.fingerprint(over)
+    return fingerprints.compute(connection, _fetched(manifest, number, sides), _key_hash(manifest), stored, number)
+
+
+def _key_hash(manifest: Manifest, table: str = "") -> str:
+    by_name = {column.name: column for column in manifest.columns}
+    return sql.key_hash([by_name[name] for name in manifest.primary_key], table)
+
+
+def _fetched(manifest: Manifest, number: int, sides: Sides) -> Path:
+    partition = manifest.partitions[number]
+    assert partition.key is not None, "an empty partition has no rows to fetch"
     path = sides.scratch / f"{manifest.run}-{number:05d}.parquet"
     if not path.exists():
         sides.snapshots.fetch(partition.key, partition.sha256, path)
-    yield path
+    return path
+
+
+def _gather(
+    table: str,
+    manifest: Manifest,
+    wanted: Sequence[Fingerprints],
+    sides: Sides,
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    """Makes a table of the rows that are wanted."""
+    parts = [part for part in wanted if len(part.keys)]
+    with ExitStack() as stack:
+        for part in parts:
+            stack.enter_context(registered(connection, f"wanted_{part.file}", part.positions()))
+        selects = [_rows_of(part, manifest, len(parts) > 1, sides) for part in parts]
+        run(connection, f"CREATE TABLE {table} AS {' UNION ALL '.join(selects) or _no_rows(manifest)}")
+
+
+def _rows_of(part: Fingerprints, manifest: Manifest, among_others: bool, sides: Sides) -> str:
+    """`among_others`: decimals as text, since those of several files may not have one DECIMAL type that holds all."""
+    names = ", ".join(
+        f"p.{sql.quote(column.name)}"
+        + (f"::VARCHAR AS {sql.quote(column.name)}" if among_others and column.type == "decimal" else "")
+        for column in manifest.columns
+    )
+    return (
+        f"SELECT {_key_hash(manifest, 'p')} AS k, ((w.upper::UHUGEINT << 64) + w.lower)::UUID AS f, {names}"
+        f" FROM read_parquet('{_fetched(manifest, part.file, sides)}', file_row_number = true) p"
+        f" JOIN wanted_{part.file} w ON p.file_row_number = w.row"
+    )
+
+
+def _no_rows(manifest: Manifest) -> str:
+    types = ", ".join(f"NULL::{TYPES[column.type]} AS {sql.quote(column.name)}" for column in manifest.columns)
+    return f"SELECT NULL::UUID AS k, NULL::UUID AS f, {types} WHERE false"
 
 
 def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -140,7 +220,7 @@ def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 
 def add_equal(operation: str, connection: duckdb.DuckDBPyConnection) -> None:
     """Puts the rows that are equal on both sides into `differing` too, and gives them and those that are changed this
-    operation."""
+    operation. Needs the `whole` partition."""
     run(
         connection,
         "INSERT INTO differing BY NAME SELECT n.k, o.f AS old_f, n.f AS new_f, 'changed' AS operation"
@@ -155,29 +235,49 @@ def leave_out(operation: str, connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, "DELETE FROM differing WHERE operation = ?", [operation])
 
 
-def differences(sides: Sides, connection: duckdb.DuckDBPyConnection) -> Iterator[Difference]:
-    """The rows of `differing` with both sides, in order of operation and key hash, some hundreds at a time."""
-    old = (sides.baseline or sides.manifest).columns
-    cursor = connection.execute(
-        "SELECT d.operation, replace(d.k::VARCHAR, '-', ''), coalesce(d.old_f::VARCHAR, ''),"
-        f" coalesce(d.new_f::VARCHAR, ''), CASE WHEN o.k IS NOT NULL THEN {sql.row_json(old, 'o')} END,"
-        f" CASE WHEN n.k IS NOT NULL THEN {sql.row_json(sides.manifest.columns, 'n')} END,"
-        f" CASE WHEN d.operation = 'changed' THEN {sql.differing(sides.old_common, sides.common, 'o', 'n')} ELSE [] END"
-        " FROM differing d LEFT JOIN old_rows o ON o.k = d.k LEFT JOIN new_rows n ON n.k = d.k"
-        " ORDER BY d.operation, d.k"
+def differences(sides: Sides, naming: Naming, connection: duckdb.DuckDBPyConnection) -> Iterator[Difference]:
+    """The rows of `differing` as changes, in order of operation and key hash, some hundreds at a time."""
+    run(
+        connection,
+        "CREATE TABLE numbered AS SELECT *, (row_number() OVER (ORDER BY operation, k) - 1) // "
+        f"{SLICE_ROWS} AS slice FROM differing",
     )
-    while rows := cursor.fetchmany(FETCH_ROWS):
-        for operation, key_hash, old_hash, new_hash, before, after, names in rows:
-            yield Difference(
-                operation=operation,
-                key_hash=key_hash,
-                old_hash=old_hash,
-                new_hash=new_hash,
-                before=None if before is None else from_json(before),
-                after=None if after is None else from_json(after),
-                columns=list(names),
-                size=len(before or "") + len(after or ""),
-            )
+    [(slices,)] = run(connection, "SELECT coalesce(max(slice) + 1, 0) FROM numbered")
+    for number in range(slices):
+        cursor = connection.execute(_changes_of(number, sides, naming))
+        while rows := cursor.fetchmany(FETCH_ROWS):
+            yield from (Difference(operation=row[0], text=row[1], size=row[2]) for row in rows)
+
+
+def _changes_of(slice_number: int, sides: Sides, naming: Naming) -> str:
+    old, new = (sides.baseline or sides.manifest).columns, sides.manifest.columns
+    keys = list(sides.manifest.primary_key)
+    return (
+        'SELECT operation, concat(\'{"operation":"\', operation, \'","key":\', row_key, \',"key_hash":"\', key_hash,'
+        f' \'","id":"\', {_change_id(naming)}, \'","columns":\', names, \',"before":\','
+        " CASE WHEN operation = 'added' THEN 'null' ELSE coalesce(before, 'null') END,"
+        " ',\"after\":', coalesce(after, 'null'), '}'), coalesce(length(before), 0) + coalesce(length(after), 0)"
+        " FROM (SELECT d.operation, d.k, d.old_f, d.new_f, replace(d.k::VARCHAR, '-', '') AS key_hash,"
+        f" CASE WHEN n.k IS NULL THEN {sql.values_json(old, keys, 'o')} ELSE {sql.values_json(new, keys, 'n')} END"
+        f" AS row_key, CASE WHEN o.k IS NOT NULL THEN {sql.row_json(old, 'o')} END AS before,"
+        f" CASE WHEN n.k IS NOT NULL THEN {sql.row_json(new, 'n')} END AS after,"
+        f" CASE WHEN d.operation = 'changed' THEN {sql.differing_json(sides.old_common, sides.common, 'o', 'n')}"
+        " ELSE '[]' END AS names"
+        f" FROM (SELECT * FROM numbered WHERE slice = {slice_number}) d"
+        " LEFT JOIN old_rows o ON o.k = d.k LEFT JOIN new_rows n ON n.k = d.k)"
+        " ORDER BY operation, k"
+    )
+
+
+def _change_id(naming: Naming) -> str:
+    """VARCHAR: `models.change_id` of a row of `numbered`."""
+    first = sql.blob(framed(naming.sync) + framed(naming.destination) + frame(32))
+    last = sql.blob(framed(str(naming.generation)))
+    sides = (
+        f"CASE WHEN {side} IS NULL THEN {sql.blob(frame(0))} ELSE {sql.blob(frame(36))} || encode({side}::VARCHAR) END"
+        for side in ("old_f", "new_f")
+    )
+    return f"left(sha256({first} || encode(key_hash) || {' || '.join(sides)} || {last}), 32)"
 
 
 def current_rows(sides: Sides, connection: duckdb.DuckDBPyConnection) -> dict[str, Row]:

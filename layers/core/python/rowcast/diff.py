@@ -7,6 +7,7 @@ the row that the destination last accepted, which their debt holds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from rowcast import compare
-from rowcast.compare import Difference, Sides
+from rowcast.compare import Naming, Sides
 from rowcast.definition import Definition, LambdaDestination, Triggers
 from rowcast.engine import engine
 from rowcast.errors import RunFailed
@@ -30,7 +31,7 @@ from rowcast.models import (
     PartitionResult,
     Row,
     Run,
-    change_id,
+    WrittenChunk,
     to_json,
 )
 from rowcast.owing import owed_change
@@ -107,14 +108,17 @@ def _replaying(run: Run, definition: Definition, manifest: Manifest, needs: Diff
 
 
 class _Sized(msgspec.Struct):
-    change: Change
+    """A change as JSON; `size` is that of both sides' JSON."""
+
+    operation: Operation
+    text: bytes
     size: int
 
 
 def diff_partition(number: int, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection) -> PartitionResult:
     """Writes the partition's chunks, then its result. The same inputs give the same chunks, so a repeat is harmless."""
     owed = _owed(number, needs)
-    compare.prepare(number, needs.sides, owed, connection)
+    compare.prepare(number, needs.sides, owed, connection, whole=needs.run.mode == "resync")
     found = compare.counts(connection)
     counts = Counts()
     only = needs.run.only
@@ -201,7 +205,7 @@ def _owed_changes(
         if needs.run.mode == "resync":
             change = _resent(debt, now, change, needs)
         if change is not None and needs.run.mode != "discard" and _wanted(change, needs):
-            changes.append(_Sized(change, len(to_json([change.before, change.after]))))
+            changes.append(_Sized(change.operation, to_json(change), len(to_json([change.before, change.after]))))
         else:
             settled.append(debt.key_hash)
             counts.skipped += change is not None
@@ -218,12 +222,20 @@ def _leave_out_untriggered(
 
 
 def _fresh_changes(counts: Counts, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection) -> Iterator[_Sized]:
-    for difference in compare.differences(needs.sides, connection):
-        change = _change(difference, needs)
-        if _wanted(change, needs):
-            yield _Sized(change, difference.size)
+    naming = Naming(
+        sync=needs.run.sync, destination=needs.definition.destination.identity, generation=needs.run.generation
+    )
+    changed = needs.definition.triggers.changed
+    every = changed is None or changed.columns is None or needs.run.mode == "resync"
+    for difference in compare.differences(needs.sides, naming, connection):
+        text = difference.text.encode()
+        if every or _wanted(_change(text), needs):
+            yield _Sized(difference.operation, text, difference.size)
         else:
             counts.skipped += 1
+
+
+_change = msgspec.json.Decoder(Change, float_hook=Decimal).decode
 
 
 def _noting_retyped(changes: Iterator[_Sized], retyped: dict[str, int], sides: Sides) -> Iterator[_Sized]:
@@ -232,10 +244,12 @@ def _noting_retyped(changes: Iterator[_Sized], retyped: dict[str, int], sides: S
     types = {column.name: (before[column.name], column.type) for column in sides.common}
     suspects = {name for name, (old, new) in types.items() if old != new}
     for sized in changes:
-        old, new = sized.change.before or {}, sized.change.after or {}
-        for name in suspects.intersection(sized.change.columns):
-            if None not in (old.get(name), new.get(name)) and not _comparable(*types[name], old[name]):
-                retyped[name] = retyped.get(name, 0) + 1
+        if suspects and sized.operation == "changed":
+            change = _change(sized.text)
+            old, new = change.before or {}, change.after or {}
+            for name in suspects.intersection(change.columns):
+                if None not in (old.get(name), new.get(name)) and not _comparable(*types[name], old[name]):
+                    retyped[name] = retyped.get(name, 0) + 1
         yield sized
 
 
@@ -246,32 +260,14 @@ def _comparable(before: ColumnType, after: ColumnType, value: Any) -> bool:
     return (before, after) == ("integer", "float") and abs(value) < EXACT_FLOATS
 
 
-def _change(difference: Difference, needs: PartitionDiff) -> Change:
-    change = Change(
-        operation=difference.operation,
-        key=[],
-        key_hash=difference.key_hash,
-        id=change_id(
-            needs.run.sync,
-            needs.definition.destination.identity,
-            difference.key_hash,
-            difference.old_hash,
-            difference.new_hash,
-            needs.run.generation,
-        ),
-        columns=difference.columns,
-        before=None if difference.operation == "added" else difference.before,
-        after=difference.after,
-    )
-    change.key = [change.row[name] for name in needs.sides.manifest.primary_key]
-    return change
-
-
 def _write_chunks(number: int, changes: Iterator[_Sized], counts: Counts, needs: PartitionDiff) -> list[str]:
     ids: list[str] = []
     for changes_of_chunk in _cut(changes, chunk_changes(needs.definition)):
-        chunk = Chunk(
-            sync=needs.run.sync, run=needs.run.run, id=f"{number:05d}-{len(ids):06d}", changes=changes_of_chunk
+        chunk = WrittenChunk(
+            sync=needs.run.sync,
+            run=needs.run.run,
+            id=f"{number:05d}-{len(ids):06d}",
+            changes=[msgspec.Raw(sized.text) for sized in changes_of_chunk],
         )
         needs.changes.put_chunk(chunk)
         ids.append(chunk.id)
@@ -280,18 +276,18 @@ def _write_chunks(number: int, changes: Iterator[_Sized], counts: Counts, needs:
     return ids
 
 
-def _cut(changes: Iterator[_Sized], most: int) -> Iterator[list[Change]]:
+def _cut(changes: Iterator[_Sized], most: int) -> Iterator[list[_Sized]]:
     """Groups by operation, `most` changes and bytes; a change larger than the bytes has a group of its own."""
-    groups: dict[str, list[Change]] = {}
+    groups: dict[str, list[_Sized]] = {}
     sizes: dict[str, int] = {}
     for sized in changes:
-        operation = sized.change.operation
+        operation = sized.operation
         group = groups.setdefault(operation, [])
         if group and (len(group) == most or sizes[operation] + sized.size > CHUNK_BYTES):
             yield group
             group = groups[operation] = []
             sizes[operation] = 0
-        group.append(sized.change)
+        group.append(sized)
         sizes[operation] = sizes.get(operation, 0) + sized.size
     yield from (group for _, group in sorted(groups.items()) if group)
 

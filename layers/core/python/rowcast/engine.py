@@ -9,11 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
+    import numpy.typing as npt
 
 
 def run(connection: duckdb.DuckDBPyConnection, statement: str, parameters: Sequence[Any] = ()) -> list[Any]:
     """Runs one statement to its end; a result that is not read to its end may not be complete and blocks the next."""
     return connection.execute(statement, parameters or None).fetchall()
+
+
+def columns(connection: duckdb.DuckDBPyConnection, statement: str) -> list[npt.NDArray[np.uint64]]:
+    """Runs one statement to its end; the columns of its result, which are UBIGINT without nulls."""
+    return list(connection.execute(statement).fetchnumpy().values())
+
+
+@contextmanager
+def registered(connection: duckdb.DuckDBPyConnection, name: str, arrays: dict[str, npt.NDArray[Any]]) -> Iterator[None]:
+    """Within, `name` is a table with these columns."""
+    connection.register(name, arrays)
+    try:
+        yield
+    finally:
+        connection.unregister(name)
 
 
 @contextmanager

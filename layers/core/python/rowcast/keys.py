@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from rowcast import columns as sql
 from rowcast.definition import Definition
 from rowcast.engine import run
 from rowcast.errors import SourceFailed
@@ -52,24 +53,34 @@ def check_key_types(definition: Definition, columns: Sequence[Column], baseline:
             )
 
 
-def check_keys(definition: Definition, connection: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> None:
-    """Raises SourceFailed unless each row has a key of its own. Examples are hashes, since keys are row values."""
+def check_keys(
+    definition: Definition,
+    columns: Sequence[Column],
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    nulls_in: Iterable[Path],
+    shared_in: Iterable[Path],
+) -> None:
+    """Raises SourceFailed if a row has a null in its key, or shares its key. Each is looked for in the files that may
+    hold it. Examples are hashes, since keys are row values."""
+    keys = key_columns(definition, columns)
+    whole, key_hash, fingerprint = sql.not_null(keys), sql.key_hash(keys), sql.fingerprint(columns)
     nulls = shared = 0
     null_rows: list[str] = []
     shared_keys: list[str] = []
-    for file in files:
-        rows = f"read_parquet('{file}')"
-        first = f"[1:{KEY_EXAMPLES}]"
+    first = f"[1:{KEY_EXAMPLES}]"
+    for file in nulls_in:
         [(count, examples)] = run(
             connection,
-            f"SELECT count(*), list(_fingerprint::VARCHAR ORDER BY _fingerprint){first}"
-            f" FROM {rows} WHERE _key_hash IS NULL",
+            f"SELECT count(*), list(f::VARCHAR ORDER BY f){first} FROM (SELECT {fingerprint} AS f"
+            f" FROM read_parquet('{file}') WHERE NOT ({whole}))",
         )
         nulls, null_rows = nulls + count, null_rows + (examples or [])
+    for file in shared_in:
         [(count, examples)] = run(
             connection,
-            f"SELECT coalesce(sum(n), 0)::BIGINT, list(k::VARCHAR ORDER BY k){first} FROM (SELECT _key_hash AS k,"
-            f" count(*) AS n FROM {rows} WHERE _key_hash IS NOT NULL GROUP BY _key_hash HAVING n > 1)",
+            f"SELECT coalesce(sum(n), 0)::BIGINT, list(k::VARCHAR ORDER BY k){first} FROM (SELECT {key_hash} AS k,"
+            f" count(*) AS n FROM read_parquet('{file}') WHERE {whole} GROUP BY k HAVING n > 1)",
         )
         shared, shared_keys = shared + count, shared_keys + (examples or [])
     if nulls or shared:

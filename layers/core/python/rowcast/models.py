@@ -54,10 +54,18 @@ def short_hash(*parts: bytes | str) -> str:
     """128 bits of SHA-256 over length-prefixed parts, as 32 hex digits; no two lists of parts run together."""
     digest = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
-        digest.update(len(data).to_bytes(8, "big"))
-        digest.update(data)
+        digest.update(framed(part))
     return digest.hexdigest()[:32]
+
+
+def framed(part: bytes | str) -> bytes:
+    """With its length before it."""
+    data = part.encode() if isinstance(part, str) else part
+    return frame(len(data)) + data
+
+
+def frame(length: int) -> bytes:
+    return length.to_bytes(8, "big")
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -68,11 +76,12 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Partition(msgspec.Struct, frozen=True, kw_only=True):
-    """One Parquet file of a snapshot.
+    """One Parquet file of a snapshot, and the file of its rows' fingerprints.
 
     `key`: the S3 key, perhaps of an earlier snapshot when nothing in the partition changed. `digest`: over the sorted
     (key hash, fingerprint) pairs, so equal digests mean equal contents. `sha256`: of the file's bytes, hex.
-    An empty partition has `key` None.
+    An empty partition has `key` None. In snapshots of version 1 there is no file of fingerprints: each row of the
+    Parquet file holds its own.
     """
 
     key: str | None
@@ -80,6 +89,12 @@ class Partition(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     sha256: str
     bytes: int
+    fingerprints: str = ""
+    fingerprints_sha256: str = ""
+
+    @property
+    def files(self) -> list[str]:
+        return [key for key in (self.key, self.fingerprints) if key]
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +104,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     compare and are computed anew from the rows.
     """
 
-    version: Literal[1] = 1
+    version: Literal[1, 2] = 2
     sync: str
     run: str
     primary_key: tuple[str, ...]
@@ -181,6 +196,17 @@ class Chunk(msgspec.Struct, kw_only=True):
     run: str
     id: str
     changes: list[Change]
+    settled: list[str] = []
+
+
+class WrittenChunk(msgspec.Struct, kw_only=True):
+    """A chunk whose changes are JSON already: stored and read as `Chunk`."""
+
+    version: Literal[1] = 1
+    sync: str
+    run: str
+    id: str
+    changes: list[msgspec.Raw]
     settled: list[str] = []
 
 

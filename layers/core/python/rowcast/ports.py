@@ -27,6 +27,7 @@ from rowcast.models import (
     Notice,
     PartitionResult,
     Run,
+    WrittenChunk,
 )
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ class Executions(Protocol):
 class ChangeStore(Protocol):
     """Chunks, their progress, and the results of diffed partitions."""
 
-    def put_chunk(self, chunk: Chunk) -> None:
+    def put_chunk(self, chunk: Chunk | WrittenChunk) -> None:
         """Written once: a repeat of the same chunk id leaves the first."""
 
     def chunk(self, sync: str, run: str, chunk: str) -> Chunk: ...

@@ -10,12 +10,12 @@ import msgspec
 from rowcast import columns as sql
 from rowcast.definition import Definition
 from rowcast.engine import engine
-from rowcast.keys import check_key_types, check_keys
+from rowcast.keys import check_key_types
 from rowcast.lock import held
 from rowcast.models import Column, Manifest, Run
 from rowcast.ports import Clock, DebtStore, DefinitionStore, SnapshotStore, Source, StateStore
 from rowcast.replay import Past, past_runs
-from rowcast.staging import restage, stage, store_partition
+from rowcast.staging import index, restage, stage, store_partition
 
 MAX_PARTITIONS = 4096
 MOST_RUNS = 50_000
@@ -130,17 +130,17 @@ def take_snapshot(
             check_key_types(definition, columns, baseline)
         wanted = partition_bits(rows, bits, definition.limits.rows_per_partition)
         if files and wanted != bits:
-            files = restage(connection, scratch, wanted)
-        check_keys(definition, connection, [file.path for file in files.values()])
+            files = restage(definition, columns, connection, scratch, wanted)
+        prints = index(definition, columns, files, connection)
         prefix = f"snapshots/{definition.sync}/{run}/{needs.attempt}"
         same = baseline if baseline is not None and _same_form(columns, 2**wanted, baseline) else None
         partitions = tuple(
             store_partition(
-                f"{prefix}/{number:05d}.parquet",
+                f"{prefix}/{number:05d}",
                 files.get(number),
+                prints.get(number),
                 same.partitions[number] if same is not None else None,
                 needs.snapshots,
-                connection,
             )
             for number in range(2**wanted)
         )

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from rowcast.errors import LockLost, RunFailed
-from rowcast.models import Chunk, ChunkState, PartitionResult, to_json
+from rowcast.models import Chunk, ChunkState, PartitionResult, WrittenChunk, to_json
 from rowcast.ports import Clock
 from rowcast.stores.bodies import Bodies
 from rowcast.stores.clock import SystemClock
@@ -42,7 +42,7 @@ class DynamoChanges:
         self._clock = clock or SystemClock()
         self._kept_seconds = kept_seconds
 
-    def put_chunk(self, chunk: Chunk) -> None:
+    def put_chunk(self, chunk: Chunk | WrittenChunk) -> None:
         body = self._bodies.pack(to_json(chunk), f"overflow/{chunk.sync}/{chunk.run}/{chunk.id}.z")
         item = {**key(_pk(chunk.sync, chunk.run), f"chunk#{chunk.id}"), **body, "expires_at": self._expiry()}
         try:
