@@ -50,38 +50,54 @@ def test_a_query_that_fails_after_half_its_rows_sends_nothing_and_moves_nothing(
     assert (world.run_with(rows(4))["status"], world.sent()) == ("completed", [("added", 3)])
 
 
-def baseline_file(world: World) -> str:
+def baseline_file(world: World, name: str = "key") -> str:
     [partition] = world.snapshots.manifest(world.head.manifest).partitions
-    assert partition.key is not None
-    return partition.key
+    key = getattr(partition, name)
+    assert isinstance(key, str)
+    return key
+
+
+FIRST_CHANGED = "CASE WHEN i = 0 THEN 'b' ELSE 'a' END"
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
-    "altered": lambda data: data[:100] + bytes([data[100] ^ 1]) + data[101:],
+    "altered": lambda data: data[:50] + bytes([data[50] ^ 1]) + data[51:],
     "cut short": lambda data: data[:-1],
     "another file": lambda data: b"",
 }
 
 
+@pytest.mark.parametrize("file", ["key", "fingerprints"])
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_snapshot_file_stops_the_run_before_anything_is_sent(world: FilesWorld, damage: str) -> None:
+def test_a_damaged_snapshot_file_stops_the_run_before_anything_is_sent(
+    world: FilesWorld, damage: str, file: str
+) -> None:
     world.run_with(rows(3))
     world.sent()
-    key, before = baseline_file(world), world.head
+    key, before = baseline_file(world, file), world.head
     whole = world.snapshots.objects[key]
     world.snapshots.objects[key] = DAMAGE[damage](whole)
-    summary = world.run_with(rows(4))
+    summary = world.run_with(rows(3, FIRST_CHANGED))
     assert (summary["status"], world.sent(), world.head.history) == ("failed", [], before.history)
     assert key in summary["reason"]
     world.snapshots.objects[key] = whole
-    assert (world.run()["status"], world.sent()) == ("completed", [("added", 3)])
+    assert (world.run()["status"], world.sent()) == ("completed", [("changed", 0)])
 
 
-def test_a_snapshot_file_that_is_gone_stops_the_run_before_anything_is_sent(world: FilesWorld) -> None:
+@pytest.mark.parametrize("file", ["key", "fingerprints"])
+def test_a_snapshot_file_that_is_gone_stops_the_run_before_anything_is_sent(world: FilesWorld, file: str) -> None:
+    world.run_with(rows(3))
+    world.sent()
+    del world.snapshots.objects[baseline_file(world, file)]
+    assert (world.run_with(rows(3, FIRST_CHANGED))["status"], world.sent()) == ("failed", [])
+
+
+def test_of_the_baseline_only_the_rows_that_are_needed_are_opened(world: FilesWorld) -> None:
+    """A row that was added has none before it."""
     world.run_with(rows(3))
     world.sent()
     del world.snapshots.objects[baseline_file(world)]
-    assert (world.run_with(rows(4))["status"], world.sent()) == ("failed", [])
+    assert (world.run_with(rows(4))["status"], world.sent()) == ("completed", [("added", 3)])
 
 
 def test_a_snapshot_damaged_between_its_writing_and_the_diff_is_thrown_away(world: FilesWorld) -> None:
