@@ -1,0 +1,206 @@
+"""The diff of a snapshot against its baseline, against the limit "decode all columns of both".
+
+Our sides run the product's own `diff_partition` over every partition that `partitions_to_diff` names, in two processes,
+one partition after the other. Files are verified as in production; nothing is downloaded. Chunks are encoded and
+compressed as they are stored, and then dropped.
+"""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import data
+from bench.case import Case, Goal, Side, Size, Topic
+from bench.side import timed
+
+if TYPE_CHECKING:
+    from rowcast.diff import PartitionDiff
+    from rowcast.models import Counts
+
+FOLDER = Path("build/bench/data/diff")
+PROCESSES = 2
+ENGINE_MB = 160
+"""What the diff function gives the engine: infra.constructs.functions."""
+MILLION = 1_000_000
+
+TOPIC = Topic(
+    title="Diff",
+    about=(
+        "The rows of a table with ten columns, before and after; of scattered changes 1 % of the rows are changed, "
+        "0.5 % added, 0.5 % removed. The limit decodes all columns of both states from plain Parquet files (zstd 1). "
+        "Ours ends with chunks that hold the full rows before and after, compressed as they are stored."
+    ),
+)
+
+
+def cases(size: Size) -> list[Case]:
+    if size == "small":
+        return [*_cases(1, "small"), _all_changed(1, "small")]
+    hundred = _case("scattered-100m", "100 M rows, 2 % changed", 100, "scattered", "full", (_ours(goal=1.4),), rounds=1)
+    return [*_cases(5, "full"), *_cases(20, "full"), _all_changed(5, "full"), hundred]
+
+
+def _cases(millions: int, size: Size) -> list[Case]:
+    told = f"{millions} M rows"
+    return [
+        _case(
+            f"scattered-{millions}m",
+            f"{told}, 2 % changed",
+            millions,
+            "scattered",
+            size,
+            (_ours(goal=1.4), Side(name="rowcast, which keys alone", call="bench.diff:keys_alone", role="ours",
+             goal=Goal(at_most=0.2, peak_mb=300))),
+        ),
+        _case(f"none-{millions}m", f"{told}, nothing changed", millions, "none", size, (_ours(goal=0.15),)),
+    ]  # fmt: skip
+
+
+def _all_changed(millions: int, size: Size) -> Case:
+    title = f"{millions} M rows, all changed"
+    return _case(f"all-{millions}m", title, millions, "all", size, (_ours(goal=5.0),), rounds=3)
+
+
+def _ours(*, goal: float) -> Side:
+    return Side(name="rowcast", call="bench.diff:ours", role="ours", goal=Goal(at_most=goal, peak_mb=300), timeout=7200)
+
+
+def _case(
+    name: str, title: str, millions: int, changes: data.Changes, size: Size, ours: tuple[Side, ...], rounds: int = 5
+) -> Case:
+    arguments = {"rows": millions * MILLION, "changes": changes}
+    return Case(
+        name=name,
+        title=title,
+        size=size,
+        rounds=rounds,
+        reference="limit: decode",
+        prepare="bench.diff:prepare",
+        arguments=arguments,
+        sides=(
+            *ours,
+            Side(name="limit: decode", call="bench.diff:decode_plain", role="limit"),
+            Side(name="decode our own files", call="bench.diff:decode_ours", role="limit"),
+        ),
+    )
+
+
+def prepare(rows: int, changes: data.Changes) -> dict[str, Any]:
+    """The keys of both manifests, and the plain files."""
+    keys = data.snapshots(FOLDER / "snapshots", rows, changes)
+    plain = data.plain_files(FOLDER / "plain", rows, changes)
+    paths = [plain.before, plain.after]
+    warm = [*paths, *(str((FOLDER / "snapshots" / key).parent) for key in keys.values())]
+    return {"before": keys["before"], "after": keys["after"], "plain": paths, "warm": warm}
+
+
+def decode_plain(plain: list[str], **_: Any) -> None:
+    _decode([[path] for path in plain])
+
+
+def decode_ours(before: str, after: str, **_: Any) -> None:
+    store = data.FolderSnapshots(FOLDER / "snapshots")
+    manifests = [store.manifest(key) for key in (before, after)]
+    _decode([[str(store.folder / part.key) for part in each.partitions if part.key] for each in manifests])
+
+
+def _decode(files: list[list[str]]) -> None:
+    """`any_value` reads every value of a column and keeps one."""
+    import duckdb
+
+    connection = duckdb.connect(config={"threads": PROCESSES})
+    read = ", ".join(f"any_value({column.name}) IS NULL" for column in data.COLUMNS)
+    with timed():
+        for each in files:
+            connection.execute(f"SELECT {read} FROM read_parquet({each})").fetchall()
+
+
+def ours(before: str, after: str, **_: Any) -> dict[str, Any]:
+    return _all_partitions(before, after, _whole_diff)
+
+
+def keys_alone(before: str, after: str, **_: Any) -> dict[str, Any]:
+    found = _all_partitions(before, after, _keys_of)
+    return {"rows_without_an_equal": [found["removed"], found["added"]]}
+
+
+def _all_partitions(before: str, after: str, work: Any) -> dict[str, Any]:
+    for module in ("duckdb", "numpy", "rowcast.diff", "rowcast.stores.bodies", "tests.fakes"):
+        importlib.import_module(module)  # once, before the workers are forked
+    from rowcast.snapshot import partitions_to_diff
+
+    with timed():
+        store = data.FolderSnapshots(FOLDER / "snapshots")
+        numbers = partitions_to_diff(store.manifest(after), store.manifest(before))
+        shares = [(before, after, numbers[start::PROCESSES]) for start in range(PROCESSES)]
+        if not numbers:
+            return _told([])
+        with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
+            counts = pool.starmap(work, shares, chunksize=1)
+            pool.close()
+            pool.join()
+    return _told(counts)
+
+
+def _told(counts: list[dict[str, int]]) -> dict[str, Any]:
+    summed = {name: sum(each[name] for each in counts) for name in ("added", "changed", "removed")}
+    return {**summed, "digest": "/".join(str(value) for value in summed.values())}
+
+
+def _whole_diff(before: str, after: str, numbers: list[int]) -> dict[str, int]:
+    from rowcast.diff import diff_partition
+    from rowcast.engine import engine, run
+
+    totals: Counts | None = None
+    for number in numbers:
+        with tempfile.TemporaryDirectory(dir=FOLDER) as folder, engine(Path(folder), ENGINE_MB) as connection:
+            run(connection, "SET threads = 1")
+            counts = diff_partition(number, _needs(before, after, Path(folder)), connection).counts
+            totals = counts.plus(totals) if totals is not None else counts
+    return {name: getattr(totals, name, 0) for name in ("added", "changed", "removed")}
+
+
+def _keys_of(before: str, after: str, numbers: list[int]) -> dict[str, int]:
+    from rowcast.compare import changed_keys
+    from rowcast.engine import engine
+
+    removed = added = 0
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder, engine(Path(folder), ENGINE_MB) as connection:
+        sides = _needs(before, after, Path(folder)).sides
+        for number in numbers:
+            old, new = changed_keys(number, sides, connection)
+            removed, added = removed + old, added + new
+    return {"removed": removed, "changed": 0, "added": added}
+
+
+def _needs(before: str, after: str, scratch: Path) -> PartitionDiff:
+    from rowcast.compare import Sides
+    from rowcast.diff import PartitionDiff
+    from rowcast.models import Run
+    from tests import fakes
+
+    store = data.FolderSnapshots(FOLDER / "snapshots")
+    return PartitionDiff(
+        definition=data.definition(),
+        run=Run(sync="orders", run="bench", generation=1, execution="bench", definition="bench", started_at=0),
+        sides=Sides(manifest=store.manifest(after), baseline=store.manifest(before), snapshots=store, scratch=scratch),
+        changes=_sink(),
+        debts=fakes.FakeDebtStore(fakes.FakeStateStore()),
+    )
+
+
+def _sink() -> Any:
+    """A ChangeStore that encodes and compresses chunks as the one over DynamoDB does, and keeps none."""
+    from rowcast.models import to_json
+    from rowcast.stores.bodies import Bodies
+    from tests import fakes
+
+    class Sink(fakes.FakeChangeStore):
+        def put_chunk(self, chunk: Any) -> None:
+            Bodies(objects=None, inline_bytes=2**40).pack(to_json(chunk), "")  # type: ignore[arg-type]
+
+    return Sink()
