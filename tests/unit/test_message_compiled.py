@@ -381,3 +381,36 @@ def test_compiled_code_reaches_no_builtins_and_no_modules() -> None:
 )
 def test_limits_are_those_of_the_interpreter(source: str, count: int, length: int) -> None:
     agree(compile_template(source), row_change(l=[1] * count, t="é" * length))
+
+
+@pytest.mark.parametrize(
+    ("source", "value", "sent"),
+    [
+        ('"a\\"{{ row.a }}"', 'q"', b'"a\\"q\\""'),
+        ('"a\\\\{{ row.a }}"', 'q"', b'"a\\\\q\\""'),
+        ('{"a": "{{ row.a }}", "b": "{{ row.a }}"}', 'q"', b'{"a":"q\\"","b":"q\\""}'),
+        ("{{ row.a }}", Decimal("-0"), b"0"),
+        ("{{ row.a }}", -0.0, b"-0.0"),
+        ("{{ row.a }}", 1e22, b"1E+22"),
+        ("{{ row.a }}", 1e-7, b"1E-7"),
+        ("{{ row.a }}", 123456.75, b"123456.75"),
+        ("{{ row.a }}", [1e22, Decimal("-0")], b"[1E+22,0]"),
+        ("{{ row.a | json }}", 1e22, b"1E+22"),
+        ('[-0, 1.0E5, "\\u0041\\/"]', None, b'[0,1.0E+5,"A/"]'),
+        ("[{{ row.a | size }}, {{ row.a | upcase }}]", "ß" * 5000, b'[5000,"' + b"S" * 10_000 + b'"]'),
+        ("[{{ row.a | plus: 1 }}, {{ row.a | times: row.a }}]", True, b"[2,1]"),
+        ("{{ row.a | append: row.a }}", None, b'""'),
+        ("{{ row.a | default: row.b }}", None, b"null"),
+    ],
+)
+def test_compiled_code_writes_what_the_interpreter_writes(source: str, value: Any, sent: bytes) -> None:
+    template = compile_template(source)
+    assert template.proven
+    before = template.mended
+    assert agree(template, row_change(a=value)) == sent
+    assert template.mended == before
+
+
+def test_half_a_surrogate_pair_in_a_variable_is_refused() -> None:
+    template = compile_template("{% capture c %}{{ row.a }}{% endcapture %}1")
+    assert "half a surrogate pair" in str(agree(template, row_change(a="\ud800")))

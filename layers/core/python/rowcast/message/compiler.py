@@ -30,6 +30,7 @@ from rowcast.message.nodes import (
     WritingIncrement,
     WritingOutput,
 )
+from rowcast.message.pieces import Hole, chunk, joined
 from rowcast.message.proof import differ
 from rowcast.message.runtime import FILTER_COST, MAX_TEXT, NAMES
 from rowcast.message.shape import Token
@@ -49,11 +50,6 @@ class Code(NamedTuple):
 
     function: Callable[..., str]
     needs_change: bool
-
-
-class Hole(NamedTuple):
-    writers: str
-    code: str
 
 
 class Compiler:
@@ -78,7 +74,7 @@ class Compiler:
             self.flush()
             last, parts = "''.join(parts)", _PARTS
         else:
-            last, parts = _chunk(*_joined(self.parts)), []
+            last, parts = chunk(*joined(self.parts)), []
         body = [*self.lines, f"    return {last}"]
         own = [(name, "UNDEFINED") for name in self.code.counters.values()]
         own += [(code, name if name in GLOBALS else "UNDEFINED") for name, code in self.code.variables.items()]
@@ -101,11 +97,11 @@ class Compiler:
 
     def flush(self) -> None:
         """Writes what was put out since, as one string."""
-        form, values = _joined(self.parts)
+        form, values = joined(self.parts)
         self.parts = []
         if not values and not form:
             return
-        code = _chunk(form, values)
+        code = chunk(form, values)
         if not self.dynamic:
             self.line(f"{self.into}({code})")
             return
@@ -284,35 +280,6 @@ class Compiler:
 def _literal(expression: Expression) -> str | int:
     value = expression.value  # type: ignore[attr-defined]
     return str(value) if isinstance(value, str) else int(value)
-
-
-def _joined(parts: list[str | Hole]) -> tuple[str, list[str]]:
-    """The parts as a form for `%` and the code of its values. A string that is one value is written whole."""
-    form = ""
-    values: list[str] = []
-    for number, part in enumerate(parts):
-        if isinstance(part, str):
-            whole = number > 0 and isinstance(parts[number - 1], Hole) and values and values[-1].startswith("STRINGS")
-            form += (part[1:] if whole else part).replace("%", "%%")
-            continue
-        after = parts[number + 1] if number + 1 < len(parts) else ""
-        if part.writers == "INSIDE" and _opens(form) and isinstance(after, str) and after[:1] == '"':
-            form = form[:-1]
-            values.append("STRINGS" + part.code)
-        else:
-            values.append(part.writers + part.code)
-        form += "%s"
-    return form, values
-
-
-def _chunk(form: str, values: list[str]) -> str:
-    return f"{form!r} % ({', '.join(values)},)" if values else repr(form.replace("%%", "%"))
-
-
-def _opens(text: str) -> bool:
-    """Whether it ends with a quote that is no escaped one."""
-    before = text[:-1]
-    return text.endswith('"') and (len(before) - len(before.rstrip("\\"))) % 2 == 0
 
 
 def compiled(env: MessageEnvironment, nodes: list[Node], written: dict[ContentNode, list[Token]] | None) -> Code:
