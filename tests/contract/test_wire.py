@@ -9,14 +9,16 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import boto3
 import pytest
 
-from rowcast import in_flight
-from rowcast.destinations import http
+from rowcast import destinations, in_flight
+from rowcast.destinations import faults, http
 from rowcast.destinations.faults import CallFailed, Meaning
 from rowcast.destinations.http import HttpWire
+from rowcast.destinations.sdk import SdkWire
 from rowcast.destinations.signing import Route
-from rowcast.destinations.wire import Reply
+from rowcast.destinations.wire import Operation, Reply
 from tests.sink import Asked, Sink, ok, reply, sink
 
 BODY = b'{"Entries": [{"Detail": "{}"}]}'
@@ -324,6 +326,55 @@ def test_the_trace_of_the_invocation_goes_along(wire: HttpWire, server: Sink, mo
     without, with_trace = (asked.headers for asked in server.asked)
     assert "x-amzn-trace-id" not in without
     assert with_trace["x-amzn-trace-id"] == "Root=1-5759e988-bd862e3fe1be46a994272793;Lineage=a:1%7Cb:2"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "code"),
+    [
+        ({}, b'{"__type": "com.amazonaws.events#ThrottlingException"}', "ThrottlingException"),
+        ({}, b'{"__type": "ThrottlingException:http://internal/"}', "ThrottlingException"),
+        (
+            {"x-amzn-errortype": "TooManyRequestsException:http://internal/"},
+            b'{"Type": "User"}',
+            "TooManyRequestsException",
+        ),
+        ({"x-amzn-errortype": "A"}, b'{"__type": "B"}', "A"),
+        ({}, b'{"code": "AccessDenied"}', "AccessDenied"),
+        ({}, b'{"Code": "AccessDenied"}', "AccessDenied"),
+        ({}, b'{"message": "no"}', "502"),
+        ({}, b"<html>Bad Gateway</html>", "502"),
+        ({}, b"", "502"),
+    ],
+)
+def test_an_error_is_known_by_its_code_wherever_the_service_says_it(
+    headers: dict[str, str], body: bytes, code: str
+) -> None:
+    assert faults.error_code(Reply(502, headers, body)) == code
+
+
+def test_a_refusal_that_says_when_to_come_again_is_heeded() -> None:
+    for text, seconds in (("30", 30.0), ("", 0.0), ("Fri, 20 Nov 2026 19:40:00 GMT", 0.0)):
+        fault = faults.of_reply(Reply(429, {"retry-after": text}, b""))
+        assert fault is not None
+        assert (fault.meaning, fault.slow) == ("throttled", seconds)
+
+
+@pytest.mark.parametrize(
+    ("environment", "kind"),
+    [
+        ({}, HttpWire),
+        ({"HTTPS_PROXY": "http://proxy:3128"}, SdkWire),
+        ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": ".amazonaws.com"}, HttpWire),
+    ],
+)
+def test_where_a_proxy_stands_between_the_sdk_goes(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], kind: type
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    session = boto3.Session(region_name="eu-west-1", aws_access_key_id="AK", aws_secret_access_key="SK")
+    client = session.client("events")
+    assert isinstance(destinations.connect(client, session, Operation("PutEvents", {"Entries": [{}]})), kind)
 
 
 def test_an_error_in_one_call_ends_those_beside_it_and_begins_no_other() -> None:

@@ -26,9 +26,12 @@ class _Reply(msgspec.Struct, forbid_unknown_fields=True):
 
 def rejected_rows(body: bytes, keys: Sequence[list[Any]]) -> dict[int, str]:
     """Reasons by position in the batch; rows that are not in it are accepted. Raises ContractError."""
+    errors = _decode(body).errors
+    if not errors:
+        return {}
     positions = {_texts(key, keys[0]): index for index, key in enumerate(keys)}
     rejected: dict[int, str] = {}
-    for error in _decode(body).errors:
+    for error in errors:
         index = _position(error.primary_key_value, keys, positions)
         if index is None:
             raise ContractError(f"it rejects the key {_shown(error.primary_key_value)}, which was not in the batch")
