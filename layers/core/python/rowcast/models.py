@@ -1,4 +1,4 @@
-"""The words of the route as types. Stored forms carry `version`; times are epoch seconds, UTC."""
+"""The words of the route as types. Stored forms carry `version` (without one: 1); times are epoch seconds, UTC."""
 
 from __future__ import annotations
 
@@ -240,6 +240,7 @@ class PartitionResult(msgspec.Struct, kw_only=True):
     debt that the run is not about. `left_out`: by reason, how many past changes are not sent again.
     """
 
+    version: Literal[1] = 1
     partition: int
     chunks: list[str]
     counts: Counts
@@ -270,6 +271,7 @@ class ChunkState(msgspec.Struct, kw_only=True):
     written.
     """
 
+    version: Literal[1] = 1
     chunk: str
     token: int
     claim: str
@@ -440,6 +442,7 @@ class Deployment(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     `external_id`: what a role of another account is assumed with, where the definition says nothing else.
     """
 
+    version: Literal[1] = 1
     definition_bucket: str
     definition_key: str
     delivery_role_arn: str

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from rowcast.alerting import Alert, Book
 from rowcast.errors import RunFailed
+from rowcast.stores import stored
 from rowcast.stores.dynamo import get, is_failed_condition, key, number, text
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 DETAIL_TYPES = {"raised": "Rowcast Alert Raised", "recovered": "Rowcast Alert Recovered"}
 _ENTRIES = 10
+_decoder = msgspec.json.Decoder(Book)
 
 
 class DynamoAlerts:
@@ -29,7 +31,9 @@ class DynamoAlerts:
         item = get(self._client, self._table, sync, "alerts")
         if item is None:
             return None, 0
-        return msgspec.json.decode(item["body"]["S"], type=Book), int(item["kept"]["N"])
+        return stored.read(_decoder, item["body"]["S"], f"What is known of the alerts of {sync}"), int(
+            item["kept"]["N"]
+        )
 
     def keep(self, book: Book, version: int) -> bool:
         condition = "kept = :before" if version else "attribute_not_exists(kept)"

@@ -8,6 +8,7 @@ import msgspec
 
 from rowcast.models import to_json
 from rowcast.ports import CallRecord
+from rowcast.stores import stored
 from rowcast.stores.objects import Objects
 
 _decoder = msgspec.json.Decoder(CallRecord, float_hook=Decimal)
@@ -33,4 +34,5 @@ class S3Calls:
         for key in self._objects.keys(f"calls/{sync}/{run}/"):
             data = self._objects.get(key)
             if data is not None:
-                yield from (_decoder.decode(line) for line in gzip.decompress(data).splitlines())
+                lines = gzip.decompress(data).splitlines()
+                yield from (stored.read(_decoder, line, f"A call record in {key}") for line in lines)

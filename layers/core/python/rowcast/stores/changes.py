@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from rowcast.errors import LockLost, RunFailed
 from rowcast.models import Chunk, ChunkState, PartitionResult, WrittenChunk, to_json
 from rowcast.ports import Clock
+from rowcast.stores import stored
 from rowcast.stores.bodies import Bodies
 from rowcast.stores.clock import SystemClock
 from rowcast.stores.dynamo import Item, flag, get, is_failed_condition, key, number, query_prefix, text
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 KEPT_SECONDS = 30 * 86_400
 _chunk_decoder = msgspec.json.Decoder(Chunk, float_hook=Decimal)
+_result_decoder = msgspec.json.Decoder(PartitionResult)
+_state_decoder = msgspec.json.Decoder(ChunkState)
 _NAMES = {"#token": "token"}
 
 
@@ -55,7 +58,7 @@ class DynamoChanges:
         item = get(self._client, self._table, _pk(sync, run), f"chunk#{chunk}")
         if item is None:
             raise RunFailed(f"Chunk {chunk} of run {run} of {sync} is gone.")
-        return _chunk_decoder.decode(self._bodies.unpack(item))
+        return stored.read(_chunk_decoder, self._bodies.unpack(item), f"Chunk {chunk} of run {run} of {sync}")
 
     def put_result(self, sync: str, run: str, result: PartitionResult) -> None:
         data = msgspec.json.encode(result)
@@ -65,7 +68,8 @@ class DynamoChanges:
 
     def results(self, sync: str, run: str) -> list[PartitionResult]:
         items = query_prefix(self._client, self._table, _pk(sync, run), "result#")
-        return [msgspec.json.decode(self._bodies.unpack(item), type=PartitionResult) for item in items]
+        what = f"The result of a partition in run {run} of {sync}"
+        return [stored.read(_result_decoder, self._bodies.unpack(item), what) for item in items]
 
     def claim(self, sync: str, run: str, chunk: str, token: int, claim: str, deadline: float) -> ChunkState | None:
         """Keeps the claim before it in the item: a claim repeated because its reply was lost answers the same."""
@@ -172,7 +176,7 @@ class DynamoChanges:
         )
         if "body" not in item and "overflow" not in item:
             return now
-        recorded = msgspec.json.decode(self._bodies.unpack(item), type=ChunkState)
+        recorded = stored.read(_state_decoder, self._bodies.unpack(item), f"The state of chunk {now.chunk}")
         return replace(
             recorded,
             token=now.token,

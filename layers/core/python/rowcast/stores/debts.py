@@ -12,7 +12,7 @@ import msgspec
 from rowcast.errors import LockLost, RunFailed
 from rowcast.models import Debt, to_json
 from rowcast.ports import Clock
-from rowcast.stores import aws
+from rowcast.stores import aws, stored
 from rowcast.stores.bodies import Bodies
 from rowcast.stores.clock import SystemClock
 from rowcast.stores.dynamo import Item, key, number, query, text, transact
@@ -46,7 +46,7 @@ class DynamoDebts:
             ExpressionAttributeValues={":pk": text(sync), ":first": text(first), ":last": text(last)},
         )
         for item in items:
-            yield _decoder.decode(self._bodies.unpack(item))
+            yield stored.read(_decoder, self._bodies.unpack(item), f"A debt of {sync}")
 
     def existing(self, sync: str, key_hashes: Sequence[str]) -> set[str]:
         return {item["sk"]["S"] for item in self._read(sync, key_hashes, "sk")}

@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from rowcast.errors import LockLost
 from rowcast.models import Head, Run
 from rowcast.ports import Clock
+from rowcast.stores import stored
 from rowcast.stores.clock import SystemClock
 from rowcast.stores.dynamo import Item, get, is_failed_condition, key, number, query_prefix, text, transact
 
@@ -28,6 +29,9 @@ _REASONS_PER_UPDATE = 90
 _CLOSING = {"held": "SET held_run = :run REMOVE open_run"}
 
 
+_run_decoder = msgspec.json.Decoder(Run)
+
+
 class DynamoState:
     def __init__(self, *, client: DynamoDBClient, table: str, clock: Clock | None = None) -> None:
         self._client = client
@@ -36,6 +40,9 @@ class DynamoState:
 
     def head(self, sync: str) -> Head:
         item = get(self._client, self._table, sync, "head") or {}
+        version = item.get("version", {"N": "1"})["N"]
+        if version != "1":
+            raise stored.foreign(f"The head of {sync}", f"version {version}")
         return Head(
             sync=sync,
             generation=int(item.get("generation", {"N": "0"})["N"]),
@@ -236,7 +243,7 @@ class DynamoState:
 
 
 def _decode(item: Item) -> Run:
-    run = msgspec.json.decode(item["body"]["S"], type=Run)
+    run = stored.read(_run_decoder, item["body"]["S"], f"The record of run {item['sk']['S'].removeprefix('run#')}")
     run.stopped = item.get("stopped", {"S": ""})["S"]
     return run
 
