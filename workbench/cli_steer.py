@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rowcast.errors import RowcastError
-from workbench.options import COMPLETED, FAILED, UsageFault, as_json, emit, ready, silent, where_options
+from workbench.options import COMPLETED, FAILED, UsageFault, as_json, emit, from_where, ready, silent, where_options
 
 if TYPE_CHECKING:
     from rowcast.models import Mode
@@ -222,6 +223,31 @@ def reject_run(project: Path, /, run: str, yes: bool, because: str, json_: bool,
     return _decide(project, run, "reject", yes, because, json_, **where)
 
 
+@click.command()
+@click.argument("sync")
+@click.argument("name")
+@from_where
+@as_json
+def rename(project: Path, sync: str, name: str, json_: bool, place: Any) -> int:
+    """Takes the baseline and the debts of SYNC along to NAME; then rename its file and deploy."""
+    from project.schema.words import SYNC_NAME
+    from workbench.options import no_such, syncs_of
+    from workbench.renaming import rename as move
+
+    if not re.fullmatch(SYNC_NAME, name):
+        raise UsageFault(f"'{name}' cannot be a sync's name: 1 to 63 small letters, digits and -.")
+    known = syncs_of(project)
+    if sync not in known and name not in known:
+        raise no_such(sync, known)
+    record = move(place, sync, name)
+    if json_:
+        emit([record])
+    else:
+        click.echo(f"{sync} is {name} now, with its baseline and {record['debts']} rows that are owed.")
+        click.echo(f"Rename its file to syncs/{name}.yaml and deploy. Until then neither runs.")
+    return COMPLETED
+
+
 def _decide(project: Path, run: str, mode: Mode, yes: bool, because: str, json_: bool, **where: Any) -> int:
     import project as configuration
     from workbench import steering
@@ -284,4 +310,4 @@ def _confirmed(question: str) -> bool:
         ) from None
 
 
-COMMANDS = (plan, retry, discard, resync, rebaseline, replay, approve, reject_run)
+COMMANDS = (plan, retry, discard, resync, rebaseline, replay, approve, reject_run, rename)

@@ -75,7 +75,7 @@ def restore(state: dict[str, Any], world: AwsWorld) -> None:
     for key, body in state["objects"].items():
         world.client("s3").put_object(Bucket=BUCKET, Key=key, Body=b64decode(body))
     urls = {"retry": world.queue_url, "quarantine": world.quarantine_url}
-    for name, bodies in state["queues"].items():
+    for name, bodies in state.get("queues", {}).items():
         for body in bodies:
             world.client("sqs").send_message(QueueUrl=urls[name], MessageBody=body)
     for name, value in state["parameters"].items():

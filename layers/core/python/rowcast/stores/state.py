@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from botocore.exceptions import ClientError
 
-from rowcast.errors import LockLost
+from rowcast.errors import LockLost, RunFailed
 from rowcast.models import Head, Run
 from rowcast.ports import Clock
 from rowcast.stores import stored
@@ -29,6 +29,7 @@ _REASONS_PER_UPDATE = 90
 _CLOSING = {"held": "SET held_run = :run REMOVE open_run"}
 
 
+_BUSY = ("holder", "open_run", "held_run")
 _run_decoder = msgspec.json.Decoder(Run)
 
 
@@ -43,6 +44,8 @@ class DynamoState:
         version = item.get("version", {"N": "1"})["N"]
         if version != "1":
             raise stored.foreign(f"The head of {sync}", f"version {version}")
+        if "moved_to" in item:
+            raise RunFailed(f"{sync} was renamed to {item['moved_to']['S']}: deploy the project in which it is.")
         return Head(
             sync=sync,
             generation=int(item.get("generation", {"N": "0"})["N"]),
@@ -76,6 +79,31 @@ class DynamoState:
         transact(self._client, self._clock, writes)
         head = self.head(seen.sync)  # also answers a take that succeeded and whose reply was lost
         return head if (head.token, head.holder) == (token, execution) else None
+
+    def rename(self, sync: str, name: str) -> int:
+        """Puts the sync's head under another name, locked with the token that it answers, and ends the old one.
+
+        Repeating it answers the same. Raises RunFailed when either name is in use.
+        """
+        item = get(self._client, self._table, sync, "head")
+        if item is None:
+            raise RunFailed(f"{sync} has never run: there is nothing to take along.")
+        token = int(item["token"]["N"])
+        if "moved_to" in item:
+            if item["moved_to"]["S"] != name:
+                raise RunFailed(f"{sync} was renamed to {item['moved_to']['S']} before.")
+            return token
+        moving = self._head_update(
+            sync,
+            "SET moved_to = :name, #token = :next",
+            " AND ".join(["#token = :token", *(f"attribute_not_exists({one})" for one in _BUSY)]),
+            {":name": text(name), ":token": number(token), ":next": number(token + 1)},
+        )
+        head = {**item, **key(name, "head"), "token": number(token + 1), "holder": text(f"rename:{sync}")}
+        putting = {"TableName": self._table, "Item": head, "ConditionExpression": "attribute_not_exists(pk)"}
+        if not transact(self._client, self._clock, [{"Update": moving}, {"Put": putting}]):
+            raise RunFailed(f"{sync} has a run that goes on or is held, or {name} has run before.")
+        return token + 1
 
     def release_lock(self, sync: str, token: int) -> None:
         try:
