@@ -81,7 +81,7 @@ def item(state: dict[str, Any], table: str, beginning: str) -> dict[str, Any]:
 
 
 def newer(body: bytes) -> bytes:
-    return json.dumps({**json.loads(body), "version": 2}).encode()
+    return json.dumps({**json.loads(body), "version": 99}).encode()
 
 
 def packed(table: str, beginning: str) -> Alter:
@@ -116,7 +116,7 @@ def deployment(state: dict[str, Any]) -> None:
 
 
 NEWER: dict[str, tuple[Alter, str]] = {
-    "head": (lambda state: item(state, "state", "head").update(version={"N": "2"}), "The head of orders"),
+    "head": (lambda state: item(state, "state", "head").update(version={"N": "99"}), "The head of orders"),
     "run": (plain("run#"), "The record of run"),
     "chunk": (packed("changes", "chunk#"), "Chunk 00000-000000"),
     "result": (packed("changes", "result#"), "The result of a partition"),

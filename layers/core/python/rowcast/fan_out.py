@@ -16,10 +16,11 @@ from rowcast.progress import taken_over
 from rowcast.worker import Worker
 
 
-def fan_out_run(sync: str, name: str, token: int, chunks: Sequence[str], needs: FanningOut) -> bool:
+def fan_out_run(sync: str, name: str, token: int, chunks: Sequence[str] | str, needs: FanningOut) -> bool:
     """Sends a share of chunks, one after the other; False when the time ran out and it must be called again.
 
-    Raises LockLost, having recorded nothing more, when the run is no longer ours.
+    A single chunk comes from a run that was sealed before there were shares. Raises LockLost, having recorded nothing
+    more, when the run is no longer ours.
     """
     _, run = held(needs.states, sync, name, token)
     definition = needs.definitions.pinned(sync, run.definition)
@@ -36,7 +37,7 @@ def fan_out_run(sync: str, name: str, token: int, chunks: Sequence[str], needs: 
         claim=needs.claim,
         jitter=needs.jitter,
     )
-    for number, chunk in enumerate(chunks):
+    for number, chunk in enumerate([chunks] if isinstance(chunks, str) else chunks):
         if number:
             if needs.budget.seconds_left() < 1.5 * PAUSE_SECONDS:  # not enough for calls of a further chunk
                 return False
