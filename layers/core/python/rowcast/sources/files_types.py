@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from rowcast.sqltext import literal, quote
 
@@ -38,38 +41,61 @@ def options(connection: duckdb.DuckDBPyConnection, function: str, paths: str, gi
         return ""
     if not function.startswith("read_csv"):
         return _WHOLE_FILE
-    sniffed = connection.execute(f"DESCRIBE FROM read_csv({paths}{given}{_WHOLE_FILE})").fetchall()
-    exact = _exact_types(paths, given, [row[0] for row in sniffed if row[1] == "DOUBLE"], connection)
-    dialect = _dialect(paths, given, exact, connection) if given in ("", HEADER) else ""
-    return dialect or _WHOLE_FILE + (f", types={_struct(exact)}" if exact else "")
+    dialect = _dialect(paths, given, connection) if given in ("", HEADER) else None
+    if dialect is None:
+        rows = connection.execute(f"DESCRIBE FROM read_csv({paths}{given}{_WHOLE_FILE})").fetchall()
+        found, reading = {row[0]: row[1] for row in rows}, _looking_again
+    else:
+        found, reading = dialect.types, dialect.reading
+    fractions = [name for name, kind in found.items() if kind == "DOUBLE"]
+    return reading(_exact_types(paths, given, fractions, reading, connection))
+
+
+def _looking_again(types: dict[str, str]) -> str:
+    return _WHOLE_FILE + (f", types={_struct(types)}" if types else "")
+
+
+class _Dialect(msgspec.Struct, frozen=True):
+    """How one file is written, as arguments, and the types of its columns."""
+
+    arguments: str
+    types: dict[str, str]
+
+    def reading(self, types: dict[str, str]) -> str:
+        """Arguments that read the file without looking at the whole of it first; `types` go before those found."""
+        return f"{self.arguments}, columns={_struct(self.types | types)}"
 
 
 def _struct(texts: dict[str, str]) -> str:
     return "{" + ", ".join(f"{literal(name)}: {literal(text)}" for name, text in texts.items()) + "}"
 
 
-def _dialect(paths: str, given: str, exact: dict[str, str], connection: duckdb.DuckDBPyConnection) -> str:
-    """How one file is written, found once for all its readings; "" where DuckDB cannot say it of these paths."""
+def _dialect(paths: str, given: str, connection: duckdb.DuckDBPyConnection) -> _Dialect | None:
+    """Found once for all the readings of one file; None where DuckDB cannot say it of these paths."""
     if not paths.startswith("'") or _PATTERN.search(paths):
-        return ""
+        return None
     row = connection.execute(f"SELECT prompt, columns FROM sniff_csv({paths}{given}{_WHOLE_FILE})").fetchone()
     match = _PROMPT.search(row[0]) if row else None
     if row is None or match is None:
-        return ""
+        return None
     types = {column["name"]: column["type"] for column in row[1]}
     header = "" if given else match[2]
-    return f", {match[1]}{header}{match[3]}, columns={_struct(types | exact)}"
+    return _Dialect(f", {match[1]}{header}{match[3]}", types)
 
 
-def _exact_types(paths: str, given: str, names: list[str], connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+def _exact_types(
+    paths: str,
+    given: str,
+    names: list[str],
+    reading: Callable[[dict[str, str]], str],
+    connection: duckdb.DuckDBPyConnection,
+) -> dict[str, str]:
     """For columns of numbers with fractions: the DECIMAL that holds them all, else DOUBLE where that loses no digit."""
     if not names:
         return {}
-    as_text = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in names)
+    as_text = reading(dict.fromkeys(names, "VARCHAR"))
     measures = ", ".join(measure for name in names for measure in _measures(quote(name)))
-    row = connection.execute(
-        f"SELECT {measures} FROM read_csv({paths}{given}{_WHOLE_FILE}, types={{{as_text}}})"
-    ).fetchone()
+    row = connection.execute(f"SELECT {measures} FROM read_csv({paths}{as_text}{given})").fetchone()
     assert row is not None
     types = {}
     for index, name in enumerate(names):
