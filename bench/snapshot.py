@@ -47,8 +47,8 @@ but the first does. For files the limit is DuckDB's own `COPY (SELECT * FROM 'or
 200 MB/s of it, while the limit only copies bytes. DuckDB's `hash()` would cost a twentieth and was not taken: it gave
 two texts of 26 characters that differ in the 8th and the 16th (`1` there, or `q`) the same number in every second case,
 and two blobs of doubles whose first two signs differ in every case. A change between such rows would be lost. MD5 would
-save a seventh of the whole. So on two cores that the server shares, the time is the processor's: more readers help where
-the server or the network holds one reader up and cores are left over, not here. The first run writes its files
+save a seventh of the whole. So on two cores that the server shares, the time is the processor's: more readers help
+where the server or the network holds one reader up and cores are left over, not here. The first run writes its files
 twice, since it does not know the number of rows beforehand.
 
 A CSV file is read once for its dialect, once for its fractions, so that decimals stay exact, and once for its rows.""",
