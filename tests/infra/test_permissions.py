@@ -240,10 +240,39 @@ def test_the_watch_s_schedule_may_call_the_watch_and_nothing_else(template: Temp
     }
 
 
-def test_the_state_machine_invokes_its_own_functions_alone(template: Template) -> None:
+MAPS, EXECUTIONS = f"{BUCKET}/maps/*", f"arn:<AWS::Partition>:states:{HERE}:execution:<WorkflowStateMachine.Name>"
+OF_EXECUTIONS = {"states:DescribeExecution", "states:StopExecution"}
+WORKFLOW: dict[str, set[str]] = {
+    ANNOUNCEMENTS: {"events:PutEvents"},
+    f"{BUCKET}/work/*": GET,  # the lists that its maps read
+    MAPS: GET | PUT | {"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"},  # what its maps answer
+    "<WorkflowStateMachine>": {"states:StartExecution"},  # the maps' children
+    f"{EXECUTIONS}:*": OF_EXECUTIONS,
+    f"{EXECUTIONS}/*": OF_EXECUTIONS,
+    "*": {  # traces, and the delivery of logs, whose actions know no resources
+        *(f"xray:{name}" for name in ("GetSamplingRules", "GetSamplingTargets")),
+        *(f"xray:{name}" for name in ("PutTelemetryRecords", "PutTraceSegments")),
+        *(f"logs:{verb}LogDelivery" for verb in ("Create", "Delete", "Get", "Update")),
+        *(f"logs:{name}" for name in ("DescribeLogGroups", "DescribeResourcePolicies")),
+        *(f"logs:{name}" for name in ("ListLogDeliveries", "PutResourcePolicy")),
+    },
+}
+
+
+def test_the_state_machine_may_do_exactly_this(template: Template) -> None:
+    allowed = template.allowed(template.role("WorkflowRole"))
     names = {name for name in template.of_type("AWS::Lambda::Function") if "FunctionsWatch" not in name}
-    functions = {flat({"Fn::GetAtt": [name, "Arn"]}) for name in names}
-    assert template.allowed(template.role("WorkflowRole"))["lambda:InvokeFunction"] == functions
+    assert allowed.pop("lambda:InvokeFunction") == {flat({"Fn::GetAtt": [name, "Arn"]}) for name in names}
+    assert by_resource(allowed) == WORKFLOW
+
+
+def test_no_role_is_outside_these_tables(template: Template) -> None:
+    """Those of channels are in test_channels.py."""
+    known = {*RIGHTS, "SchedulesRole", "WatchRole", "WorkflowRole"}
+    known |= {f"Sync{name.replace('-', '')}DeliveryRole" for name in TARGETS}
+    known |= {f"Channels{name}Role" for name in ("chat", "pager", "hook", "bus")}
+    roles = {flat({"Ref": name}).strip("<>") for name in template.of_type("AWS::IAM::Role")}
+    assert roles == known
 
 
 def test_a_key_decrypts_only_through_the_secret_s_service_and_for_that_secret(template: Template) -> None:

@@ -261,6 +261,11 @@ def flat_name(logical_id: str) -> str:
     return flat({"Ref": logical_id}).strip("<>").removeprefix("Alarms")
 
 
+def test_the_state_machine_is_traced(template: Template) -> None:
+    machine = template.named("AWS::StepFunctions::StateMachine", "")["Properties"]
+    assert machine["TracingConfiguration"] == {"Enabled": True}
+
+
 def test_the_state_machine_logs_no_data(template: Template) -> None:
     logging = template.named("AWS::StepFunctions::StateMachine", "")["Properties"]["LoggingConfiguration"]
     assert (logging["IncludeExecutionData"], logging["Level"]) == (False, "ERROR")
