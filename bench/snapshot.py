@@ -33,7 +33,7 @@ but the first does. For files the limit is DuckDB's own `COPY (SELECT * FROM 'or
             unit="CPU s",
             before={"read and types": 0.84, "keys and fingerprints": 2.54, "partitioned Parquet": 1.34},
             after={"read and types": 0.75, "keys and fingerprints": 2.03, "partitioned Parquet": 1.15},
-            note="Medians of two alternating rounds on busy cores; the server's own second is not in it.",
+            note="Means of two alternating rounds on busy cores, before fingerprints had a file of their own.",
         ),
         Profile(
             stage="CSV file, 1 M rows",
