@@ -25,7 +25,7 @@ from bench.case import Case, Side, Size, Topic
 from bench.machine import made
 from bench.side import tree
 
-TOPICS = ("diff", "snapshot", "messages", "publish", "cold_start", "calls", "growth", "synth")
+TOPICS = ("diff", "diff_peers", "snapshot", "messages", "publish", "cold_start", "calls", "growth", "synth")
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "build/bench"
 SAMPLE_SECONDS = 0.05

@@ -123,7 +123,7 @@ def copy_csv(server: dict[str, Any], **_: Any) -> dict[str, Any]:
 
 
 def cursor(server: dict[str, Any], **_: Any) -> dict[str, Any]:
-    import psycopg2  # type: ignore[import-untyped]
+    import psycopg2
 
     names = {"database": "dbname"}
     settings = {names.get(name, name): value for name, value in server.items()}
