@@ -137,7 +137,7 @@ def _diffed(folder: str, manifests: Sequence[str], numbers: Sequence[int]) -> di
 
     store = FolderSnapshots(Path(folder))
     after, before = store.manifest(manifests[1]), store.manifest(manifests[0])
-    changes, states = _Noting(), fakes.FakeStateStore()
+    changes, states = Noting(), fakes.FakeStateStore()
     opened = Run(sync="orders", run="r", generation=1, execution="e", definition="d", started_at=0.0)
     with tempfile.TemporaryDirectory(dir=folder) as scratch, engine(Path(scratch), ENGINE_MB) as connection:
         run(connection, f"SET threads = {1 if WORKERS > 1 else 2}")
@@ -153,7 +153,7 @@ def _diffed(folder: str, manifests: Sequence[str], numbers: Sequence[int]) -> di
     return changes.keys
 
 
-class _Noting:
+class Noting:
     """A ChangeStore that makes a chunk ready to be stored, and keeps its keys alone."""
 
     def __init__(self) -> None:
