@@ -20,6 +20,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench.case import Case, Goal, Side, Size, Topic
 from bench.data import COLUMNS, definition, plain_files, rows_sql, snapshots
 from bench.side import timed
@@ -153,6 +155,18 @@ def _diffed(folder: str, manifests: Sequence[str], numbers: Sequence[int]) -> di
     return changes.keys
 
 
+class _Change(msgspec.Struct):
+    operation: str
+    key: list[int]
+
+
+class _Chunk(msgspec.Struct):
+    changes: list[_Change]
+
+
+_named = msgspec.json.Decoder(_Chunk)
+
+
 class Noting:
     """A ChangeStore that makes a chunk ready to be stored, and keeps its keys alone."""
 
@@ -160,8 +174,9 @@ class Noting:
         self.keys: dict[str, list[int]] = {"added": [], "changed": [], "removed": []}
 
     def put_chunk(self, chunk: Any) -> None:
-        zlib.compress(to_json(chunk), 1)
-        for change in chunk.changes:
+        data = to_json(chunk)
+        zlib.compress(data, 1)
+        for change in _named.decode(data).changes:
             self.keys[change.operation].append(change.key[0])
 
     def put_result(self, *_: Any) -> None:
