@@ -67,6 +67,7 @@ reference: setup ## Write anew the pages and pictures of docs that are made from
 
 captures: setup ## Take anew the pictures of what commands print, in docs/captures
 	$(BIN)/python -m workbench.docs.captures
+	$(BIN)/python -m workbench.docs.checks
 
 docs: .cache/docs/ready ## Build the documentation as a site in build/site; a broken link or anchor fails
 	@rm -rf build/docs build/site && mkdir -p build/docs && cp -R docs build/docs/pages && mv build/docs/pages/zensical.toml build/docs/
