@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rowcast import fingerprints
@@ -54,16 +54,20 @@ def keys_of(found: Sequence[Fingerprints], files: Sequence[dict[int, int]]) -> d
     return dict(lists[part.file][int(row)] for part in found for row in part.rows)
 
 
-@given(SIDES, SIDES, st.integers(0, 3))
+@settings(deadline=None)
+@given(SIDES, SIDES, st.integers(0, 3), st.integers(1, 4))
 def test_what_differs_is_what_a_comparison_of_dictionaries_finds(
-    old: dict[int, int], new: dict[int, int], bits: int
+    old: dict[int, int], new: dict[int, int], bits: int, block: int
 ) -> None:
     before = split(old, bits)
     parts = [made(rows, file) for file, rows in enumerate(before)]
-    found_old, found_new = fingerprints.differing(parts, [made(new)])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(fingerprints, "_BLOCK", block)
+        found_old, found_new = fingerprints.differing(parts, [made(new)])
     assert differences(keys_of(found_old, before), keys_of(found_new, [new])) == differences(old, new)
 
 
+@settings(deadline=None)
 @given(SIDES)
 def test_equal_sides_differ_nowhere_unless_keys_begin_alike(rows: dict[int, int]) -> None:
     old, new = made(rows), made(dict(reversed(rows.items())))
@@ -71,6 +75,7 @@ def test_equal_sides_differ_nowhere_unless_keys_begin_alike(rows: dict[int, int]
     assert old.has_twins or not any(len(part.rows) for side in found for part in side)
 
 
+@settings(deadline=None)
 @given(SIDES, st.lists(KEYS, min_size=1))
 def test_rows_are_found_by_how_their_keys_begin(rows: dict[int, int], wanted: list[int]) -> None:
     found = fingerprints.having([made(rows)], [f"{key:032x}" for key in wanted])
@@ -78,6 +83,7 @@ def test_rows_are_found_by_how_their_keys_begin(rows: dict[int, int], wanted: li
     assert keys_of(found, [rows]) == {key: value for key, value in rows.items() if key >> HALF in heads}
 
 
+@settings(deadline=None)
 @given(SIDES, st.integers(0, 3))
 def test_a_partition_is_a_range_of_the_keys(rows: dict[int, int], bits: int) -> None:
     whole = made(rows)
@@ -85,6 +91,7 @@ def test_a_partition_is_a_range_of_the_keys(rows: dict[int, int], bits: int) -> 
         assert keys_of([whole.within(number, bits)], [rows]) == part
 
 
+@settings(deadline=None)
 @given(SIDES, st.sets(KEYS), st.sets(KEYS))
 def test_united_rows_are_in_either_and_in_none_twice(rows: dict[int, int], some: set[int], more: set[int]) -> None:
     whole = made(rows)
@@ -94,6 +101,7 @@ def test_united_rows_are_in_either_and_in_none_twice(rows: dict[int, int], some:
     assert len(united[0].rows) == len(set(united[0].rows.tolist()))
 
 
+@settings(deadline=None)
 @given(rows=SIDES)
 def test_what_is_written_is_read_again(rows: dict[int, int], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "some.fingerprints"
@@ -104,6 +112,7 @@ def test_what_is_written_is_read_again(rows: dict[int, int], tmp_path_factory: p
     assert (read.lower.tolist(), read.rows.tolist(), read.file) == (whole.lower.tolist(), whole.rows.tolist(), 3)
 
 
+@settings(deadline=None)
 @given(rows=SIDES)
 def test_the_digest_depends_on_the_rows_but_not_on_where_they_lie(
     rows: dict[int, int], tmp_path_factory: pytest.TempPathFactory

@@ -168,7 +168,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rate: Rate | None = None
     pool: str | None = None
     concurrency: int = 10
-    rows_per_partition: int = 250_000
+    rows_per_partition: int = 500_000
 
     @property
     def calls_per_worker(self) -> int:

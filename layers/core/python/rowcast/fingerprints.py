@@ -29,6 +29,8 @@ MAGIC = b"rowcast2"
 _HEADER = len(MAGIC) + 8
 _ROW = 3 * 8 + 4
 _LOWER = 2**64 - 1
+_BLOCK = 1 << 15
+"""Rows that are compared at once: their arrays stay in the processor's cache."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +107,13 @@ def read(path: Path, file: int = 0) -> Fingerprints:
     """Raises SnapshotDamaged for what is no such file."""
     import numpy as np
 
-    data = path.read_bytes()
-    count = int.from_bytes(data[len(MAGIC) : _HEADER], "little")
-    if not data.startswith(MAGIC) or len(data) != _HEADER + count * _ROW:
+    size = path.stat().st_size
+    with path.open("rb") as opened:
+        head = opened.read(_HEADER)
+    count = int.from_bytes(head[len(MAGIC) :], "little")
+    if len(head) != _HEADER or not head.startswith(MAGIC) or size != _HEADER + count * _ROW:
         raise SnapshotDamaged("A snapshot's file of fingerprints cannot be read.")
+    data = np.memmap(path, np.uint8, "r")
     keys, upper, lower = (np.frombuffer(data, "<u8", count, _HEADER + index * count * 8) for index in range(3))
     rows = np.frombuffer(data, "<u4", count, _HEADER + 3 * count * 8)
     return Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows, file=file)
@@ -141,15 +146,30 @@ def differing(
     import numpy as np
 
     before, after = joined(old), joined(new)
+    old_equal, new_equal = np.zeros(len(before.keys), bool), np.zeros(len(after.keys), bool)
+    bounds = after.keys[_BLOCK::_BLOCK]
+    old_edges = [0, *before.keys.searchsorted(bounds).tolist(), len(before.keys)]
+    new_edges = [0, *after.keys.searchsorted(bounds).tolist(), len(after.keys)]
+    for block in range(len(bounds) + 1):
+        a, b = slice(*old_edges[block : block + 2]), slice(*new_edges[block : block + 2])
+        here, there = _equal(before.at(a), after.at(b))
+        old_equal[a][here], new_equal[b][there] = True, True
+    return _without(old, old_equal), _without(new, new_equal)
+
+
+def _equal(before: Fingerprints, after: Fingerprints) -> tuple[Positions, Positions]:
+    """Where each side has rows that are equal on the other."""
+    import numpy as np
+
     count = len(before.keys)
     keys = np.concatenate([before.keys, after.keys])
-    order = np.argsort(keys, kind="stable")  # merges two ascending runs in one pass; those of `old` come first
+    order = np.argsort(keys, kind="stable")  # merges two ascending runs in one pass; those of `before` come first
     keys = keys[order]
     first, second = order[:-1], order[1:]
     met = np.flatnonzero((keys[1:] == keys[:-1]) & (first < count) & (second >= count))
     a, b = first[met], second[met] - count
     equal = (before.upper[a] == after.upper[b]) & (before.lower[a] == after.lower[b])
-    return _without(old, a[equal]), _without(new, b[equal])
+    return a[equal], b[equal]
 
 
 def having(sides: Sequence[Fingerprints], key_hashes: Sequence[str]) -> list[Fingerprints]:
@@ -187,15 +207,13 @@ def joined(parts: Sequence[Fingerprints]) -> Fingerprints:
     )
 
 
-def _without(parts: Sequence[Fingerprints], positions: Positions) -> list[Fingerprints]:
-    """`positions` count through all the parts."""
+def _without(parts: Sequence[Fingerprints], equal: npt.NDArray[np.bool_]) -> list[Fingerprints]:
+    """`equal` goes through all the parts."""
     import numpy as np
 
-    left = np.ones(sum(len(part.keys) for part in parts), bool)
-    left[positions] = False
     kept, start = [], 0
     for part in parts:
-        kept.append(part.at(np.flatnonzero(left[start : start + len(part.keys)])))
+        kept.append(part.at(np.flatnonzero(~equal[start : start + len(part.keys)])))
         start += len(part.keys)
     return kept
 
