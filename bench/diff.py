@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path("build/bench/data/diff")
 PROCESSES = 2
-ENGINE_MB = 160
+ENGINE_MB = 1061
 """What the diff function gives the engine: infra.constructs.functions."""
 MILLION = 1_000_000
 

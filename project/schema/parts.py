@@ -99,7 +99,7 @@ LIMITS = fields(
         "rate": RATE,
         "pool": text("a pool of rowcast.yaml: syncs that name the same one share its rate"),
         "concurrency": number("calls in flight at once", 1, 1000, 10),
-        "rows_per_partition": number("rows that are diffed at once", 1, 5_000_000, 250_000),
+        "rows_per_partition": number("rows that are diffed at once", 1, 5_000_000, 500_000),
     },
 )
 
