@@ -35,8 +35,8 @@ TOPIC = Topic(
         "Ours ends with chunks that hold the full rows before and after, compressed as they are stored."
     ),
     remains=(
-        "Rows are read once on each side, which is half of what the limit reads for, since our files decode faster than "
-        "its. What lies above it is mostly fixed for each partition (starting the engine, planning statements) and the "
+        "Reading the rows takes about as long as the limit's own decoding, or less, since our files decode faster. "
+        "What lies above it is mostly fixed for each partition (starting the engine, planning statements) and the "
         "text of each change: about 10 µs of a processor. Where every row changed, that text is nearly all of the time."
     ),
     profiles=(
