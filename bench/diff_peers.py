@@ -36,8 +36,9 @@ them to chunks as JSON. All counts and keys were found equal. Files are read fro
 tables already.
 """,
     remains="""
-What a database would still pay is the way of the rows into it, which is not counted; Rowcast pays for its snapshot
-once, in the step before.
+Up to a million rows the full joins of DuckDB and PostgreSQL are faster: they stop at the rows, while Rowcast makes and
+compresses chunks of JSON, verifies its files, and opens an engine for each partition. What a database would still pay
+is the way of the rows into it, which is not counted; Rowcast pays for its snapshot once, in the step before.
 """,
 )
 DATA = Path(os.environ.get("ROWCAST_BENCH_DATA", tempfile.gettempdir())) / "rowcast-bench"
@@ -141,9 +142,9 @@ def _diffed(folder: str, manifests: Sequence[str], numbers: Sequence[int]) -> di
     after, before = store.manifest(manifests[1]), store.manifest(manifests[0])
     changes, states = Noting(), fakes.FakeStateStore()
     opened = Run(sync="orders", run="r", generation=1, execution="e", definition="d", started_at=0.0)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch, engine(Path(scratch), ENGINE_MB) as connection:
-        run(connection, f"SET threads = {1 if WORKERS > 1 else 2}")
-        for number in numbers:
+    for number in numbers:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch, engine(Path(scratch), ENGINE_MB) as connection:
+            run(connection, "SET threads = 1")
             needs = PartitionDiff(
                 definition=definition(),
                 run=opened,
