@@ -30,9 +30,10 @@ def plan(
     project: Path, sync: str, detailed_exitcode: bool, local: bool, profile: str | None, stack: str, json_: bool
 ) -> int:
     """Shows what a run of SYNC would send now, without sending anything."""
-    from workbench import running, show, show_plan, steering
+    from workbench import cost, running, show, show_cost, show_plan, steering
 
     try:
+        table = cost.read_prices(project)
         place = ready(project, sync, local=local, profile=profile, stack=stack, quiet=json_)
         result = show.followed(steering.ask(place, sync, "plan"), quiet=json_)
     except Exception as error:
@@ -46,6 +47,8 @@ def plan(
             show.result(result)
         return FAILED
     document = {"status": "planned", **steering.plan(place, sync, result["run"])}
+    definition = place.definitions.deployed_definition(place.definitions.deployment(sync))
+    document["cost"] = show_cost.of_run(cost.of_plan(document, definition, table), table)
     if json_:
         emit([document])
     else:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import msgspec
 import yaml
+from msgspec import structs
 
 from project.model import Schedule
 from project.times import period
 from rowcast import metrics
 from rowcast.definition import Definition, LambdaDestination
+from rowcast.models import to_json
 from workbench.options import UsageFault
 from workbench.usage import KEPT_SNAPSHOTS, Usage, Workload, usage
 
@@ -114,6 +117,15 @@ def bill(work: Workload, definition: Definition, table: Prices, runs: float | No
     units = {name: count * runs for name, count in used.units.items()}
     month = _lines(units | _kept(used, runs) | _watched(used, runs), table)
     return Bill(run=run, month=month, runs_a_month=runs, usage=used)
+
+
+def of_plan(document: dict[str, Any], definition: Definition, table: Prices) -> Bill:
+    """Of the run that a plan foresees. Rows and messages are taken to be as long as the messages that it shows."""
+    work = Workload(**{name: document[name] for name in ("rows", "added", "changed", "removed")})
+    if sizes := [len(to_json(one["message"])) for one in document["messages"] if not one["problem"]]:
+        size = round(fmean(sizes))
+        work = structs.replace(work, row_bytes=size, message_bytes=size)
+    return bill(work, definition, table, None)
 
 
 def _kept(used: Usage, runs: float) -> dict[str, float]:

@@ -20,9 +20,9 @@ def bill(sync: str, work: Workload, bill: Bill, table: Prices, left_out: list[st
     often = f"{bill.runs_a_month:,.0f} runs" if bill.runs_a_month is not None else "unknown"
     _say(f"[bold]{'':16}{'A RUN':>12}{'A MONTH':>12}[/]   [dim]({often})[/]")
     for service in dict.fromkeys([*month, *run]):
-        _say(f"{service:16}{_money(run.get(service, 0.0)):>12}{_money(month.get(service)):>12}")
+        _say(f"{service:16}{money(run.get(service, 0.0)):>12}{money(month.get(service)):>12}")
     total = sum(month.values()) if bill.month is not None else None
-    _say(f"[bold]{'Sum':16}{_money(sum(run.values())):>12}{_money(total):>12}[/]")
+    _say(f"[bold]{'Sum':16}{money(sum(run.values())):>12}{money(total):>12}[/]")
     _say(f"An estimate in {table.currency}, at list prices of {table.region} as of {table.as_of}, without free tiers.")
     _say(f"[dim]Not in it: {escape(', '.join(left_out))}.[/]")
     if bill.month is None:
@@ -33,7 +33,7 @@ def _say(text: str) -> None:
     out.print(text, soft_wrap=True)
 
 
-def _money(value: float | None) -> str:
+def money(value: float | None) -> str:
     return "–" if value is None else f"{value:,.4f}" if value < 1 else f"{value:,.2f}"
 
 
@@ -42,13 +42,20 @@ def record(sync: str, work: Workload, bill: Bill, table: Prices) -> dict[str, An
         "sync": sync,
         "rows": work.rows,
         "changes": work.changes,
-        "currency": table.currency,
-        "region": table.region,
-        "as_of": table.as_of,
+        **_prices(table),
         "run": _part(bill.run),
         "runs_a_month": bill.runs_a_month,
         "month": _part(bill.month) if bill.month is not None else None,
     }
+
+
+def of_run(bill: Bill, table: Prices) -> dict[str, Any]:
+    """A run's part of the bill alone."""
+    return {**_prices(table), **_part(bill.run)}
+
+
+def _prices(table: Prices) -> dict[str, str]:
+    return {"currency": table.currency, "region": table.region, "as_of": table.as_of}
 
 
 def _part(lines: list[Line]) -> dict[str, Any]:

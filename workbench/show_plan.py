@@ -7,6 +7,7 @@ from typing import Any
 from rich.markup import escape
 
 from workbench import show
+from workbench.show_cost import money
 
 SIGNS = {"added": "+", "changed": "~", "removed": "-"}
 
@@ -34,7 +35,9 @@ def plan(document: dict[str, Any]) -> None:
         out.print(f"  Owed by earlier runs: {document['owed']:,}; those still due are in the counts.", soft_wrap=True)
     if document["skipped"]:
         out.print(f"  Passed over, since no trigger asks for them: {document['skipped']:,}.", soft_wrap=True)
-    out.print(f"  At least {document['calls']:,} calls. Nothing was sent.", soft_wrap=True)
+    cost = document["cost"]
+    price = f"about {money(cost['cost'])} {cost['currency']} for the run at list prices"
+    out.print(f"  At least {document['calls']:,} calls; {price}. Nothing was sent.", soft_wrap=True)
 
 
 def left_out(reasons: dict[str, int]) -> str:

@@ -69,6 +69,8 @@ def test_a_plan_shows_what_a_run_would_send_and_sends_nothing(folder: Folder) ->
     seen = folder.rowcast("plan", "planned", "--local")
     assert seen.returncode == 0
     assert '"a" → "other"' in seen.stdout
+    assert plan["cost"]["units"]["events_event"]["count"] == 1 + 3
+    assert f"At least 3 calls; about {plan['cost']['cost']:,.4f} USD for the run" in seen.stdout
     assert len(folder.events("planned")) == sent
     assert [one["mode"] for one in folder.lines("runs", "planned")] == ["plan", "plan", "run"]
     assert folder.run("planned")["accepted"] == 3

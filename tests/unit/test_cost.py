@@ -14,7 +14,7 @@ from rowcast.definition import LambdaDestination, Trigger, Triggers
 from rowcast.stores.bodies import INLINE_BYTES
 from tests.project_folder import TO_EVENTBRIDGE, Folder
 from tests.world import sync_definition
-from workbench import cli, cost, usage
+from workbench import cli, cost, show_cost, usage
 from workbench.options import UsageFault
 
 ROOT = Path(__file__).parents[2]
@@ -120,3 +120,26 @@ def test_without_runs_it_asks_how_much_there_is(tmp_path: Path) -> None:
     Folder(tmp_path).write("syncs/a.yaml", TO_EVENTBRIDGE)
     result = asked(tmp_path, "a", "--local")
     assert isinstance(result.exception, UsageFault) and "--rows N --changes M" in str(result.exception)
+
+
+def test_a_plan_is_billed_as_the_run_that_it_foresees() -> None:
+    long = {"problem": "", "message": {"text": "x" * 100_000}}
+    failed = {"problem": "line 1", "message": None}
+    document = {"rows": 1000, "added": 30, "changed": 0, "removed": 2, "messages": [long, failed]}
+    foreseen = cost.of_plan(document, ONE, TABLE)
+    counts = {line.unit: line.count for line in foreseen.run}
+    assert counts["events_event"] == 1 + 2 * 32, "each message counts twice, since it is longer than 64 KB"
+    alike = usage.Workload(rows=1000, added=30, removed=2, row_bytes=100_011, message_bytes=100_011)
+    assert show_cost.of_run(foreseen, TABLE) == {
+        "currency": "USD",
+        "region": TABLE.region,
+        "as_of": TABLE.as_of,
+        **show_cost.record("orders", alike, cost.bill(alike, ONE, TABLE, None), TABLE)["run"],
+    }
+
+
+def test_a_plan_that_can_make_no_message_is_billed_for_messages_of_usual_length() -> None:
+    failed = {"problem": "line 1", "message": None}
+    document = {"rows": 1, "added": 1, "changed": 0, "removed": 0, "messages": [failed]}
+    usual = cost.bill(usage.Workload(rows=1, added=1), ONE, TABLE, None)
+    assert cost.of_plan(document, ONE, TABLE) == usual
