@@ -18,17 +18,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from tests.model.evidence import keep
+
 ROOT = Path(__file__).parents[2]
 CORE = "layers/core/python/rowcast"
 SUITE = [
-    "tests/unit/test_route.py",
     "tests/unit/test_overlap.py",
+    "tests/unit/test_route.py",
     "tests/unit/test_replay.py",
-    "tests/model/test_crashes.py",
-    "tests/model/test_model.py",
     "tests/contract/test_destinations.py",
     "tests/contract/test_wire.py",
     "tests/integration/test_delivery_session.py",
+    "tests/model/test_model.py",
+    "tests/model/test_crashes.py",
 ]
 
 
@@ -210,31 +212,30 @@ def caught_by(mutation: Mutation, tree: Path) -> str | None:
     text = path.read_text()
     path.write_text(text.replace(mutation.old, mutation.new, 1))
     try:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "-x",
-                "-q",
-                "-m",
-                "not long and not postgres and not emulator",
-                "-n",
-                "2",
-                "-p",
-                "no:cacheprovider",
-                "--no-header",
-                *SUITE,
-            ],
-            cwd=tree,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return next(filter(None, (first_failure(tree, file) for file in SUITE)), None)
     finally:
         path.write_text(text)
+
+
+def first_failure(tree: Path, *files: str) -> str | None:
+    """The first test of these files that fails; None when all pass."""
+    marked = "not long and not postgres and not emulator"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "-m",
+        marked,
+        "-p",
+        "no:cacheprovider",
+        "--no-header",
+        *files,
+    ]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
-    return found.group(1) if found else ("the suite did not end well" if done.returncode else None)
+    return found.group(1) if found else (f"{files[0]} did not end well" if done.returncode else None)
 
 
 def main(names: list[str]) -> int:
@@ -250,6 +251,8 @@ def main(names: list[str]) -> int:
             ".git", ".venv", "node_modules", "cdk.out*", ".cache", ".rowcast", "__pycache__"
         )
         shutil.copytree(ROOT, tree, ignore=ignore)
+        if broken := first_failure(tree, *SUITE):
+            raise SystemExit(f"{broken} fails without any mutation: mend it first.")
         for mutation in track(chosen, description="Breaking promises", transient=True):
             test = caught_by(mutation, tree)
             missed += test is None
@@ -257,6 +260,8 @@ def main(names: list[str]) -> int:
     console = Console()
     console.print(table)
     console.print(f"{len(chosen) - missed} of {len(chosen)} mutations caught")
+    if not names:
+        keep("mutations", mutations=len(chosen), caught=len(chosen) - missed)
     return 1 if missed else 0
 
 
