@@ -4,56 +4,41 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from rowcast.definition import Retry
 from rowcast.ports import MessageToSend, Verdict
+from tests.model.model_world import Died, Watched
+from tests.model.remembered import remembered_engine
 from tests.world import World, sync_definition
 
 PORTS = ("states", "snapshots", "definitions", "changes", "debts", "queue", "calls", "target")
 
 
-class Died(BaseException):
-    """No `except Exception` hides it."""
-
-
-class Mortal:
-    """A port that dies at the n-th call of all ports together, before the call or after its effect."""
-
-    def __init__(self, inner: Any, fate: Fate) -> None:
-        self._inner = inner
-        self._fate = fate
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._inner, name)
-        return self._fate.around(value) if callable(value) and not name.startswith("_") else value
+@pytest.fixture(autouse=True)
+def remembered() -> Iterator[None]:
+    with remembered_engine():
+        yield
 
 
 class Fate:
+    """Death at the n-th call of all ports together, before the call or after its effect. None: no death."""
+
     def __init__(self, at: int | None, after: bool) -> None:
         self.at = at
-        self.after = after
+        self.side = "after" if after else "before"
         self.calls = 0
 
-    def around(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def mortal(*args: Any, **kwargs: Any) -> Any:
-            self.calls += 1
-            mine = self.calls == self.at
-            if mine and not self.after:
-                raise Died
-            answer = call(*args, **kwargs)
-            if mine:
-                raise Died
-            return answer
-
-        return mortal
+    def around(self, side: str, name: str) -> None:
+        self.calls += side == "before"
+        if side == self.side and self.calls == self.at:
+            raise Died
 
 
 def run_with(world: World, fate: Fate) -> None:
-    mortal = {name: Mortal(getattr(world, name), fate) for name in PORTS}
+    mortal = {name: Watched(getattr(world, name), fate.around) for name in PORTS}
     whole = {name: getattr(world, name) for name in PORTS}
     for name, port in mortal.items():
         setattr(world, name, port)
