@@ -270,6 +270,14 @@ def limited(sync: str, **limits: Any) -> Definition:
     return msgspec.structs.replace(definition(sync), limits=Limits(rate=Rate(count=10, seconds=60), **limits))
 
 
+@pytest.mark.parametrize("seconds", [1, 60, 3600])
+def test_a_rate_holds_per_second_minute_and_hour(aws: Stores, seconds: int) -> None:
+    made = a_pace(aws, Rate(count=5, seconds=seconds))
+    assert made.reserve(5) == 0.0
+    assert seconds < made.reserve(5) < 1.4 * seconds
+    assert 2 * seconds < made.reserve(5) < 2.5 * seconds
+
+
 def test_syncs_of_one_pool_share_its_rate_and_others_do_not(aws: Stores) -> None:
     def made(given: Definition) -> ports.Pace:
         return pace.pace(given, client=aws.clients["dynamodb"], table="state", clock=aws.clock)

@@ -30,6 +30,10 @@ def test_a_row_s_life_is_told_over_its_runs_without_masked_values(folder: Folder
         "rejected",
         "bad name of ***",
     )
+    for command in (["rejects", "told"], ["rejects", "told", "--rows"], ["run-info", first["run"]]):
+        for done in (folder.rowcast(*command), folder.rowcast(*command, "--json")):
+            assert "bad name of ***" in done.stdout, done.stderr
+            assert "canary" not in done.stdout
     folder.table("told", *({"id": n, "name": f"ok{n}", "email": f"canary{n}@f.com"} for n in (1, 2)))
     second = folder.run("told")
     assert second["owed_after"] == 0

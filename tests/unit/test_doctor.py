@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,6 +24,7 @@ from rowcast.definition import (
 from rowcast.models import Deployment
 from tests.world import sync_definition
 from workbench import buses, policies
+from workbench.aws import Aws
 from workbench.doctor import Check, Patient
 
 ROLE = "arn:aws:iam::111122223333:role/team/rowcast"
@@ -168,6 +170,31 @@ def test_buses_of_every_page_are_listed() -> None:
 
     listed = list(buses.found(SimpleNamespace(list_event_buses=page), "eu-west-1"))
     assert [bus["name"] for bus in listed] == ["a", "b"]
+
+
+def test_buses_are_looked_up_in_the_role_and_region_that_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import boto3
+
+    asked: list[dict[str, Any]] = []
+    given = {"AccessKeyId": "key", "SecretAccessKey": "secret", "SessionToken": "token"}
+
+    def assume_role(**arguments: Any) -> dict[str, Any]:
+        asked.append(arguments)
+        return {"Credentials": given}
+
+    monkeypatch.setattr(Aws, "client", lambda self, service: SimpleNamespace(assume_role=assume_role))
+    monkeypatch.setattr(boto3, "client", lambda service, **arguments: (service, arguments))
+    role = "arn:aws:iam::999999999999:role/partner"
+    service, arguments = buses.client(tmp_path, "eu-west-1", role, "x-1", local=False, profile="p")
+    assert (service, arguments["region_name"]) == ("events", "eu-west-1")
+    assert [arguments[f"aws_{name}"] for name in ("access_key_id", "secret_access_key", "session_token")] == [
+        *given.values()
+    ]
+    buses.client(tmp_path, "eu-west-1", role, None, local=False, profile="p")
+    named = {"RoleArn": role, "RoleSessionName": "rowcast-buses"}
+    assert asked == [{**named, "ExternalId": "x-1"}, named]
 
 
 @pytest.mark.parametrize(

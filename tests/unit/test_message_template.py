@@ -342,7 +342,11 @@ def test_a_row_that_a_template_fails_on_is_refused_without_its_value(template: s
         ("{{ 1 | divided_by: 3.0 | round: row.v }}", 10**9, "too many digits"),
         ("{{ row.v | replace: '', row.v }}", "ab" * 20_000, "longer than"),
         ("{{ row.v | split: '' | join: row.v }}", "ab" * 20_000, "longer than"),
-        ("{% assign x = row.v %}{% for i in (1..99) %}{% assign x = x | append: x %}{% endfor %}1", "ab", "variables"),
+        (
+            "{% assign x = row.v %}{% for i in (1..99) %}{% assign x = x | append: x %}{% endfor %}1",
+            "ab",
+            "longer than",
+        ),
         ("{% assign x = row.v %}{% for i in (1..99) %}{% assign x = x | concat: x %}{% endfor %}1", [1], "variables"),
         ("{% assign x = row.v %}{% for i in (1..99) %}{% assign x = x | times: x %}{% endfor %}1", 10, "too large"),
         (
@@ -360,10 +364,17 @@ def test_a_row_that_a_template_fails_on_is_refused_without_its_value(template: s
         ("{% for i in (1..9999) %}{% assign x = row.v | json %}{% endfor %}1", ["a" * 40_000], "too much work"),
         ("{{ row.v | ceil }}", "1e999999", "too large"),
         ("{{ row.v | strip_html }}", "<" * 100_000, "longer than"),
+        ("{{ row.v | join | json | json | json | json | json | json | size }}", ['"' * 200_000], "longer than"),
+        ("{{ row.v | join | escape | escape | size }}", ["<" * 2_000_000], "longer than"),
+        ("{{ row.v | json | size }}", ["a" * 6_000_000] * 2, "longer than"),
     ],
 )
 def test_a_row_cannot_make_a_template_work_without_bounds(template: str, value: Any, reason: str) -> None:
     assert reason in refused(template, v=value)
+
+
+def test_a_long_text_passes_through_a_filter_that_does_not_lengthen_it() -> None:
+    assert render("{{ row.v | upcase | size }}", v="a" * 12_000_000) == "12000000"
 
 
 def test_blocks_nested_too_deeply_are_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -234,6 +235,31 @@ def test_immediate_retries_send_only_the_rejected_rows_again() -> None:
     assert accounts(world.run()) == {"added": 2, "accepted": 2}
     assert [len(call.messages) for call in world.target.calls] == [2, 1, 1]
     assert all(0 <= wait <= 8 for wait in world.clock.slept)
+
+
+def test_the_wait_before_a_retry_is_drawn_from_zero_to_a_bound_that_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[float, float]] = []
+
+    def uniform(_: Random, low: float, high: float) -> float:
+        drawn.append((low, high))
+        return high / 2
+
+    monkeypatch.setattr(Random, "uniform", uniform)
+    world = world_of(1, retry=Retry(immediate=7, backoff_seconds=1))
+    world.target.answer = answer_by_id({1: REJECTED})
+    world.run()
+    assert drawn == [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (0, 30), (0, 30)]
+    assert world.clock.slept == [high / 2 for _, high in drawn]
+    assert world.owed()[1].attempts == 8
+
+
+def test_without_immediate_retries_a_rejected_row_waits_for_the_next_run() -> None:
+    world = world_of(1, retry=Retry(immediate=0))
+    world.target.answer = answer_by_id({1: REJECTED})
+    assert accounts(world.run()) == {"added": 1, "rejected": 1, "owed_after": 1}
+    assert (len(world.target.calls), world.clock.slept) == (1, [])
+    world.target.answer = answer_by_id({})
+    assert accounts(world.run()) == {"added": 1, "accepted": 1, "owed_before": 1}
 
 
 def test_a_refused_row_is_not_sent_again_inside_the_run() -> None:

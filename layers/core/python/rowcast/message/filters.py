@@ -47,6 +47,8 @@ class Filter:
             kwargs["now"] = context.now
         try:
             result = self.function(self.prepare(left), *(self._argument(arg) for arg in args), **kwargs)
+            if isinstance(result, str) and len(result) > MAX_TEXT:
+                _check_growth(left, result)
             context.spend(result)
             return result
         except RowRefused as error:
@@ -168,6 +170,12 @@ def strip_html(text: str, *, environment: Any) -> str:
 def _check_length(characters: int) -> None:
     if characters > MAX_TEXT:
         raise RowRefused(f"the result is longer than {MAX_TEXT} characters")
+
+
+def _check_growth(left: Any, result: str) -> None:
+    """A long text may pass through a filter; none may make one, or each of a chain would double it."""
+    if not isinstance(left, str) or len(result) > len(left):
+        _check_length(len(result))
 
 
 def digest(text: str, *, algorithm: str) -> str:
