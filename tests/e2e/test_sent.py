@@ -59,7 +59,10 @@ def test_a_row_s_life_is_told_over_its_runs_without_masked_values(folder: Folder
     assert {one["run"] for one in calls} == {first["run"], second["run"]}
     assert [one["run"] for one in folder.lines("calls", "told", "--outcome", "rejected")] == [first["run"]]
     assert len(folder.lines("calls", "told", "--key", "1")) == 2
-    assert folder.lines("calls", "told", "--run", first["run"], "--since", "1h", "--limit", "1")
+    assert {one["run"] for one in folder.lines("calls", "told", "--run", first["run"], "--since", "1h")} == {
+        first["run"]
+    }
+    assert len(folder.lines("calls", "told", "--limit", "1")) == 1
     assert folder.lines("calls", "told", "--since", "2999-01-01") == []
 
     everything = [["calls", "told", "--full"], ["history", "told", "--key", "1"], ["history", "told", "--key", "2"]]

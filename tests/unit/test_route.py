@@ -542,8 +542,9 @@ def test_a_table_that_was_emptied_and_filled_again_is_followed_whatever_types_it
 # --- batches ---
 
 
-def test_chunks_hold_whole_batches_of_one_operation() -> None:
-    world = world_of(*range(1500), destination=LambdaDestination(function="f", batch_size=700))
-    world.target.batch_size = 700
+@pytest.mark.parametrize(("size", "sent"), [(700, [700, 700, 100]), (1000, [1000, 500])])
+def test_chunks_hold_whole_batches_of_one_operation(size: int, sent: list[int]) -> None:
+    world = world_of(*range(1500), destination=LambdaDestination(function="f", batch_size=size))
+    world.target.batch_size = size
     world.run()
-    assert [len(call.messages) for call in world.target.calls] == [700, 700, 100]
+    assert [len(call.messages) for call in world.target.calls] == sent
