@@ -119,6 +119,8 @@ class Rowcast(Construct):
             )
             self.alarms.on_old_debts(sync.name, deployed.retry_queue, age=debts_may_wait)
             syncs[sync.name] = deployed
+        self.alarms.on_late_syncs()
+        self.alarms.on_long_owed(age=debts_may_wait)
         Watch(self, "Watch", function=self.functions.watch, syncs=list(syncs))
         for role in (self.workflow.role, *(handler.role for handler in self.functions.all)):
             give(role, self.storage.opening())

@@ -23,12 +23,16 @@ PERIOD = Duration.minutes(5)
 NEAR = 0.9
 """Of a function's time limit: whoever needs more will soon run out of it."""
 THROTTLED = 50
+LOOK_EVERY = Duration.minutes(15)
+LOOKS = 2
+"""That must agree: between a deployment's steps a sync is listed which cannot be looked at yet."""
+TOLD_BY_ALERTS = ("RunFailed", "SyncsLate")
 FAILED = "A function failed; where that is safe, Step Functions has repeated it."
 
 
 class Alarms(Construct):
     """`name`: the deployment's. Every alarm speaks through the topic; those whose names begin with `prefix` tell the
-    channels too. A run that failed has its sync's own alert, which knows why, so channels are not told of it twice.
+    channels too. What a sync's own alert tells, which knows more, is not among them: nobody is told twice.
 
     CloudWatch cannot publish to a topic under AWS's own SNS key, hence the topic's key.
     """
@@ -101,24 +105,52 @@ class Alarms(Construct):
             text = "Destinations turn calls away: give a sync a rate, or a lower one."
             self._alarm(f"DestinationsThrottled{number or ''}", metric, THROTTLED, text, periods=3)
 
+    def on_late_syncs(self) -> None:
+        """Channels hear of a sync that is late by its own alert."""
+        text = "Syncs have no completed run in time, or could not be looked at: rowcast alerts list"
+        self._alarm("SyncsLate", self._of_looks("LateSyncs"), 1, text, periods=LOOKS, unknown=True)
+
+    def on_long_owed(self, *, age: Duration) -> None:
+        text = "A row of some sync is owed for too long: rowcast runs tells which sync, rowcast rejects SYNC the rows."
+        longest = self._of_looks("LongestOwedSeconds")
+        self._alarm("RowsLongOwed", longest, age.to_seconds(), text, periods=LOOKS, unknown=True)
+
+    def _of_looks(self, metric: str) -> cloudwatch.Metric:
+        return cloudwatch.Metric(
+            namespace="Rowcast",
+            metric_name=metric,
+            dimensions_map={"service": self._name},
+            statistic="Maximum",
+            period=LOOK_EVERY,
+        )
+
     def on_old_debts(self, sync: str, queue: sqs.Queue, *, age: Duration) -> None:
         metric = queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum")
         text = f"Rows of the sync {sync} have waited too long for another try: rowcast rejects {sync}"
         self._alarm(f"OldDebts-{sync}", metric, age.to_seconds(), text)
 
     def _alarm(
-        self, construct_id: str, metric: cloudwatch.IMetric, threshold: float, description: str, periods: int = 1
+        self,
+        construct_id: str,
+        metric: cloudwatch.IMetric,
+        threshold: float,
+        description: str,
+        periods: int = 1,
+        *,
+        unknown: bool = False,
     ) -> None:
+        """`unknown`: no data is no good news, since something measures all the time."""
+        missing = cloudwatch.TreatMissingData
         alarm = cloudwatch.Alarm(
             self,
             construct_id,
-            alarm_name=f"{self._name}/runs/RunFailed" if construct_id == "RunFailed" else self.prefix + construct_id,
+            alarm_name=(f"{self._name}/runs/" if construct_id in TOLD_BY_ALERTS else self.prefix) + construct_id,
             metric=metric,
             alarm_description=description,
             threshold=threshold,
             evaluation_periods=periods,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            treat_missing_data=missing.MISSING if unknown else missing.NOT_BREACHING,
         )
         alarm.add_alarm_action(actions.SnsAction(self.topic))
         self.all.append(alarm)

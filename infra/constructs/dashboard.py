@@ -10,13 +10,13 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.constructs.alarms import Alarms
+from infra.constructs.alarms import LOOK_EVERY, Alarms
 from infra.constructs.functions import Functions
 
 NAMESPACE = "Rowcast"
 PERIOD = Duration.minutes(5)
 HOUR = 3600
-WHOLE, HALF, THIRD, HEIGHT = 24, 12, 8, 6
+WHOLE, HALF, THIRD, QUARTER, HEIGHT = 24, 12, 8, 6, 6
 _GREEN, _RED, _ORANGE, _BLUE = "#2ca02c", "#d62728", "#ff7f0e", "#1f77b4"
 _COLORS = {
     "Accepted": _GREEN,
@@ -64,12 +64,16 @@ class Dashboards(Construct):
         return [
             [
                 cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms.all, width=HALF, height=HEIGHT),
-                self._graph("Runs", self._totals("Failed", "Held", "Completed"), width=HALF, stacked=True),
+                self._graph("Runs", self._totals("Failed", "Held", "Completed"), width=QUARTER, stacked=True),
+                self._graph("Syncs that are late", [self._of_looks("LateSyncs", _RED)], width=QUARTER),
             ],
             [
                 self._graph("What became of changes", self._totals("Rejected", "InDoubt", "Accepted"), stacked=True),
                 self._graph("Rows owed, by sync", [self._by_sync("Owed")]),
-                self._graph("Age of the oldest debt, by sync (hours)", [self._by_sync("OldestDebtSeconds", over=HOUR)]),
+                self._graph(
+                    "Age of the oldest debt (hours)",
+                    [self._by_sync("OldestDebtSeconds", over=HOUR), self._longest_owed()],
+                ),
             ],
             [
                 self._graph("Seconds of a run, by sync", [self._by_sync("Seconds")]),
@@ -148,6 +152,27 @@ class Dashboards(Construct):
             period=PERIOD,
             label=_label(metric),
             color=_COLORS.get(metric),
+        )
+
+    def _of_looks(self, metric: str, color: str) -> cloudwatch.Metric:
+        """What is measured of all syncs together, every time that the watch looks."""
+        return cloudwatch.Metric(
+            namespace=NAMESPACE,
+            metric_name=metric,
+            dimensions_map={"service": self._name},
+            statistic="Maximum",
+            period=LOOK_EVERY,
+            label=_label(metric),
+            color=color,
+        )
+
+    def _longest_owed(self) -> cloudwatch.IMetric:
+        return cloudwatch.MathExpression(
+            expression=f"longest/{HOUR}",
+            label="now, of all",
+            color=_RED,
+            period=LOOK_EVERY,
+            using_metrics={"longest": self._of_looks("LongestOwedSeconds", _RED)},
         )
 
     def _hours(self, metric: str, sync: str) -> cloudwatch.IMetric:

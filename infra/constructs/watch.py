@@ -10,10 +10,10 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
+from infra.constructs.alarms import LOOK_EVERY
 from infra.constructs.functions import Handler
 from infra.constructs.grants import Grant, document
 
-EVERY = "rate(15 minutes)"
 SYNCS_PER_LOOK = 200
 
 
@@ -35,7 +35,7 @@ class Watch(Construct):
                 self,
                 f"Schedule{start // SYNCS_PER_LOOK}",
                 description="Looks whether a sync is late",
-                schedule_expression=EVERY,
+                schedule_expression=f"rate({LOOK_EVERY.to_minutes():.0f} minutes)",
                 flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
                 target=scheduler.CfnSchedule.TargetProperty(
                     arn=arn,

@@ -47,6 +47,8 @@ def test_every_metric_that_is_shown_is_measured_and_every_one_is_shown(template:
     assert searched
     assert searched <= MEASURED
     assert shown == MEASURED
+    looked = {metric.name for metric in metrics.of_look([], 0)}
+    assert set(re.findall(r'\["Rowcast", "(\w+)"', whole)) == looked
 
 
 def test_a_menu_chooses_the_sync_that_is_shown(template: Template) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from rowcast import definition
+from rowcast import definition, metrics
 from rowcast.definition import Account, EventBridgeDestination
 from rowcast.models import Deployment
 from tests.infra.conftest import synth
@@ -29,6 +29,7 @@ FUNCTIONS = {f"{name}{number}" for name in ("FunctionErrors", "FunctionsThrottle
     "TimeOutsNear",
     "DestinationsThrottled",
 }
+LOOKS = {"SyncsLate", "RowsLongOwed"}
 RUNS = {"RunFailed", "RunTimedOut", "RunAborted"}
 POLICY_LIMIT, RESOURCE_LIMIT = 10_240, 500
 
@@ -243,18 +244,30 @@ def test_a_manual_sync_has_no_schedule(template: Template) -> None:
 
 def test_alarms_watch_runs_debts_and_schedules_and_speak_through_the_topic(template: Template) -> None:
     names = [one["Properties"]["AlarmName"] for one in template.of_type("AWS::CloudWatch::Alarm").values()]
-    assert [name for name in names if not name.startswith("Rowcast/platform/")] == ["Rowcast/runs/RunFailed"]
+    told_by_alerts = {name for name in names if not name.startswith("Rowcast/platform/")}
+    assert told_by_alerts == {"Rowcast/runs/RunFailed", "Rowcast/runs/SyncsLate"}
     alarms = {flat_name(name): one["Properties"] for name, one in template.of_type("AWS::CloudWatch::Alarm").items()}
     debts = {f"OldDebts{name.replace('-', '')}" for name in project().syncs}
-    assert set(alarms) == RUNS | FUNCTIONS | {"ScheduleNotDelivered", "AlertNotDelivered"} | debts
+    assert set(alarms) == RUNS | FUNCTIONS | LOOKS | {"ScheduleNotDelivered", "AlertNotDelivered"} | debts
     assert {alarm["MetricName"] for alarm in alarms.values() if "MetricName" in alarm} == {
         "ExecutionsFailed",
         "ExecutionsTimedOut",
         "ExecutionsAborted",
         "ApproximateAgeOfOldestMessage",
         "ApproximateNumberOfMessagesVisible",
+        *(metric.name for metric in metrics.of_look([], 0)),
     }
     assert {flat(action) for alarm in alarms.values() for action in alarm["AlarmActions"]} == {"<AlarmsTopic>"}
+
+
+def test_looks_that_find_nothing_wrong_twice_are_good_news_and_no_look_is_none(template: Template) -> None:
+    for name in LOOKS:
+        alarm = template.named("AWS::CloudWatch::Alarm", f"Alarms{name}")["Properties"]
+        assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["Statistic"]) == (900, 2, "Maximum")
+        assert alarm["TreatMissingData"] == "missing"
+        assert [(one["Name"], flat(one["Value"])) for one in alarm["Dimensions"]] == [("service", "Rowcast")]
+    schedule = template.named("AWS::Scheduler::Schedule", "Watch")["Properties"]
+    assert schedule["ScheduleExpression"] == "rate(15 minutes)", "as often as the alarms' period asks for"
 
 
 def flat_name(logical_id: str) -> str:

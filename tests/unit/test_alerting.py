@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rowcast.alert import Alerting, alert_run, alert_time, mute, unmute
-from rowcast.alerting import Alert, Book, judge_run, judge_time, trial
+from rowcast.alerting import Alert, Book, Status, debt_age, judge_run, judge_time, trial
 from rowcast.definition import Alerts
 from tests import fakes
 
@@ -122,6 +122,25 @@ def test_a_sync_is_late_once_and_recovers_with_the_next_run_that_completes(desk:
     assert desk.told() == [("failed", "raised")]
     alert_run(EVERYTHING, summary(3), desk.needs)
     assert sorted(desk.told()) == [("failed", "recovered"), ("late", "recovered")]
+
+
+def test_a_debt_grows_old_between_runs_too(desk: Fakes) -> None:
+    alert_run(EVERYTHING, summary(1, owed_after=1, oldest_debt_seconds=DAY - HOUR), desk.needs)
+    rules = Alerts(debt_older_than=DAY)
+    assert debt_age(alert_time(rules, "orders", desk.needs), desk.clock.now()) == DAY - HOUR
+    desk.clock.time += HOUR + 1
+    assert debt_age(alert_time(rules, "orders", desk.needs), desk.clock.now()) == DAY + 1
+    alert_run(rules, summary(2, "failed", oldest_debt_seconds=None), desk.needs)
+    assert desk.told() == [("debts", "raised"), ("failed", "raised")]
+    alert_run(rules, summary(3), desk.needs)
+    assert sorted(desk.told()) == [("debts", "recovered"), ("failed", "recovered")]
+
+
+def test_an_alert_of_debts_that_an_earlier_release_raised_stays_until_a_run_tells_more(desk: Fakes) -> None:
+    raised = {"debts": Status(raised=True, since=0.0, what="Old.", told=True)}
+    desk.keep(Book(sync="orders", seen_at=desk.clock.now(), statuses=raised), 0)
+    alert_time(EVERYTHING, "orders", desk.needs)
+    assert desk.told() == []
 
 
 def test_a_sync_that_never_ran_is_late_when_its_time_has_passed_since_it_was_first_seen(desk: Fakes) -> None:

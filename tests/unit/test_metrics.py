@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from handlers import commit, fail, publish, seal
+from handlers import commit, fail, publish, seal, watch
 from rowcast import metrics, wiring
+from rowcast.alerting import Book, Status
 from rowcast.errors import SourceFailed
 from rowcast.models import OPERATIONS
 from rowcast.ports import CallRecord, Verdict
+from tests.fakes import FakeClock
 from tests.world import World
 
 CONTEXT = SimpleNamespace(get_remaining_time_in_millis=lambda: 900_000)
@@ -122,6 +124,30 @@ def test_a_held_run_counts_as_held_and_nothing_else(world: World, capsys: pytest
     world.source.rows = []
     assert world.run()["status"] == "held"
     assert dict(measured(capsys.readouterr().out)) == {"Completed": 0, "Failed": 0, "Held": 1}
+
+
+def test_a_look_measures_how_many_syncs_are_late_and_how_long_a_row_has_been_owed() -> None:
+    def book(late: bool, owed_since: float | None) -> Book:
+        statuses = {"late": Status(raised=late, since=0, what="")}
+        return Book(sync="orders", seen_at=0, statuses=statuses, owed=1, owed_since=owed_since)
+
+    books = [book(False, 400.0), book(True, None), book(False, 100.0), Book(sync="new", seen_at=0), None]
+    assert {one.name: one.value for one in metrics.of_look(books, 1000.0)} == {
+        "LateSyncs": 2,
+        "LongestOwedSeconds": 900,
+    }
+    assert {one.name: one.value for one in metrics.of_look([], 1000.0)} == {"LateSyncs": 0, "LongestOwedSeconds": 0}
+
+
+def test_a_look_measures_the_deployment_and_names_no_sync(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(wiring, "services", lambda: SimpleNamespace(clock=FakeClock(), deployment="Shop"))
+    assert watch.handler({"syncs": ["orders", "gone"]}, CONTEXT) == {"looked": 0}
+    (record,) = [one for line in capsys.readouterr().out.splitlines() if "_aws" in (one := json.loads(line))]
+    (directive,) = record["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["service"]]
+    assert (record["service"], record["LateSyncs"], record["LongestOwedSeconds"]) == ("Shop", [2.0], [0.0])
 
 
 def test_calls_are_measured_by_what_became_of_them() -> None:

@@ -61,6 +61,8 @@ def _of_run(metric: str, sync: str, number: int, days: int) -> float:
         "InDoubt": rejected // 6,
         "Owed": owed,
         "OldestDebtSeconds": 900.0 * days * (number - _BAD.start + 1) if bad else 0,
+        "LateSyncs": 1.0 if number in range(86, 91) else 0.0,
+        "LongestOwedSeconds": 900.0 * (number - _BAD.start + 1.7) if bad else 0,
         "Seconds": snapshot + diff + sending + 2,
         "SnapshotSeconds": snapshot,
         "DiffSeconds": diff,

@@ -29,10 +29,10 @@ def alert_run(rules: Alerts, summary: dict[str, Any], needs: Alerting) -> None:
     _turn(summary["sync"], lambda book: judge_run(rules, book, summary, needs.deployment, now), needs)
 
 
-def alert_time(rules: Alerts, sync: str, needs: Alerting) -> None:
-    """Tells what the passing of time changed, and what an earlier look could not tell."""
+def alert_time(rules: Alerts, sync: str, needs: Alerting) -> Book:
+    """Tells what the passing of time changed, and what an earlier look could not tell. Returns what is known now."""
     now = needs.clock.now()
-    _turn(sync, lambda book: judge_time(rules, book, sync, needs.deployment, now), needs)
+    return _turn(sync, lambda book: judge_time(rules, book, sync, needs.deployment, now), needs)
 
 
 def mute(sync: str, until: float, needs: Alerting, kinds: Collection[str] = ()) -> None:
@@ -57,7 +57,7 @@ def unmute(sync: str, needs: Alerting) -> None:
     _turn(sync, heard, needs)
 
 
-def _turn(sync: str, judge: Callable[[Book | None], Book], needs: Alerting) -> None:
+def _turn(sync: str, judge: Callable[[Book | None], Book], needs: Alerting) -> Book:
     """Keeps the messages before it sends them: who dies in between has not lost them, and the next look sends them.
 
     A message is sent twice only by who dies, or loses a race, between sending it and noting that it was.
@@ -72,4 +72,5 @@ def _turn(sync: str, judge: Callable[[Book | None], Book], needs: Alerting) -> N
         if after.outbox:
             needs.announcer.announce(after.outbox)
             needs.alerts.keep(msgspec.structs.replace(after, outbox=[]), version)
-        return
+        break
+    return after

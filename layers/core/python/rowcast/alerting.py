@@ -74,7 +74,8 @@ class Status(msgspec.Struct, kw_only=True):
 class Book(msgspec.Struct, kw_only=True):
     """What is known of a sync's alerts. `seen_at`: when it was first looked at; from then on a sync can be late.
 
-    Muted until: `muted_until` all kinds, `muted_kinds` those it names.
+    `owed`: debts after the last commit, None before one was seen; `owed_since`: of the oldest. Muted until:
+    `muted_until` all kinds, `muted_kinds` those it names.
     """
 
     version: Literal[1] = 1
@@ -84,6 +85,8 @@ class Book(msgspec.Struct, kw_only=True):
     succeeded_at: float | None = None
     changed_at: float | None = None
     rows: int | None = None
+    owed: int | None = None
+    owed_since: float | None = None
     counts: dict[str, int] = {}
     muted_until: float = 0.0
     muted_kinds: dict[str, float] = {}
@@ -102,6 +105,9 @@ def judge_run(rules: Alerts, book: Book | None, summary: dict[str, Any], deploym
     counts = {name: summary[name] for name in _COUNTS if summary.get(name) is not None}
     after = msgspec.structs.replace(before, run=summary["run"], counts=counts)
     findings = {**_of_end(summary), **_of_counts(rules, summary), **_of_rows(rules, before, summary)}
+    if _committed(summary):
+        age = summary["oldest_debt_seconds"]
+        after.owed, after.owed_since = summary["owed_after"], None if age is None else now - age
     if summary.get("status") == "completed":
         after.succeeded_at = now
         after.rows = summary["rows"]
@@ -127,11 +133,9 @@ def _of_end(summary: dict[str, Any]) -> dict[str, _Finding]:
 
 
 def _of_counts(rules: Alerts, summary: dict[str, Any]) -> dict[str, _Finding]:
-    """Of a run that was committed: only then is it known what became of its changes."""
-    changes = sum(summary.get(name, 0) for name in ("added", "changed", "removed"))
-    settled = sum(summary.get(name, 0) for name in ("accepted", "rejected", "in_doubt"))
-    if summary.get("status") == "held" or summary.get("fan_out_seconds") is None or changes != settled:
+    if not _committed(summary):
         return {}
+    changes = sum(summary[name] for name in ("added", "changed", "removed"))
     refused = summary["rejected"] + summary["in_doubt"]
     beyond = rules.rejected_rows is not None and refused >= max(1, rules.rejected_rows)
     beyond |= rules.rejected_share is not None and refused > rules.rejected_share * changes
@@ -139,14 +143,14 @@ def _of_counts(rules: Alerts, summary: dict[str, Any]) -> dict[str, _Finding]:
     return {
         "rejected": (beyond, f"{refused} of {changes} changes were not accepted"),
         "slow": (slow, f"the run took {_span(summary['seconds'] or 0)}, more than {_span(rules.slower_than or 0)}"),
-        "debts": _debts(rules, summary),
     }
 
 
-def _debts(rules: Alerts, summary: dict[str, Any]) -> _Finding:
-    age = summary.get("oldest_debt_seconds")
-    old = rules.debt_older_than is not None and age is not None and age > rules.debt_older_than
-    return old, f"{summary.get('owed_after')} rows are owed, the oldest for {_span(age or 0)}"
+def _committed(summary: dict[str, Any]) -> bool:
+    """Only then is it known what became of a run's changes, and what is owed."""
+    changes = sum(summary.get(name, 0) for name in ("added", "changed", "removed"))
+    settled = sum(summary.get(name, 0) for name in ("accepted", "rejected", "in_doubt"))
+    return summary.get("status") != "held" and summary.get("fan_out_seconds") is not None and changes == settled
 
 
 def _of_rows(rules: Alerts, before: Book, summary: dict[str, Any]) -> dict[str, _Finding]:
@@ -175,10 +179,28 @@ def _of_time(rules: Alerts, book: Book, now: float) -> dict[str, _Finding]:
     still = (
         rules.unchanged_for is not None and book.changed_at is not None and now - book.changed_at > rules.unchanged_for
     )
+    known = {} if book.owed is None else {"debts": _debts(rules, book, now)}
     return {
         "late": (late, f"no run completed since {_iso(done)}"),
         "unchanged": (still, f"no row changed since {_iso(book.changed_at or now)}"),
+        **known,
     }
+
+
+def _debts(rules: Alerts, book: Book, now: float) -> _Finding:
+    age = debt_age(book, now)
+    old = rules.debt_older_than is not None and age > rules.debt_older_than
+    return old, f"{book.owed} rows are owed, the oldest for {_span(age)}"
+
+
+def debt_age(book: Book, now: float) -> float:
+    """Seconds for which the sync's oldest debt has been owed; 0 without debts."""
+    return 0.0 if book.owed_since is None else max(0.0, now - book.owed_since)
+
+
+def is_late(book: Book) -> bool:
+    """Whether no run completed for longer than the sync's rules allow, muted or not."""
+    return "late" in book.statuses and book.statuses["late"].raised
 
 
 def _told(rules: Alerts, book: Book, findings: dict[str, _Finding], deployment: str, now: float) -> Book:

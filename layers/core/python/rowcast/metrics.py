@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from rowcast.alerting import Book, debt_age, is_late
 from rowcast.models import to_json
 from rowcast.ports import CallRecord
 
@@ -50,6 +51,16 @@ def of_commit(summary: dict[str, Any]) -> list[Metric]:
     seconds = [Metric(name, "Seconds", summary[field]) for name, field in SECONDS.items() if summary[field] is not None]
     oldest = Metric("OldestDebtSeconds", "Seconds", summary["oldest_debt_seconds"] or 0)
     return [*of_end(summary), *counts, *seconds, oldest]
+
+
+def of_look(books: Sequence[Book | None], now: float) -> list[Metric]:
+    """What a look at all syncs found. None stands for one that could not be looked at: it counts as late.
+
+    Of the deployment, not of each sync: a metric and an alarm for each would cost more than many a sync does.
+    """
+    late = sum(book is None or is_late(book) for book in books)
+    oldest = max((debt_age(book, now) for book in books if book is not None), default=0.0)
+    return [Metric("LateSyncs", "Count", late), Metric("LongestOwedSeconds", "Seconds", oldest)]
 
 
 def of_calls(records: Sequence[CallRecord]) -> list[Metric]:

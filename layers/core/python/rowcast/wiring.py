@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -24,6 +24,7 @@ from rowcast.ports import CallRecord, CallStore, Destination, Pace, Render, Retr
 
 if TYPE_CHECKING:
     from rowcast.alert import Alerting
+    from rowcast.alerting import Book
     from rowcast.stores.calls import S3Calls
     from rowcast.stores.changes import DynamoChanges
     from rowcast.stores.clock import SystemClock
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from rowcast.stores.snapshots import S3Snapshots
     from rowcast.stores.state import DynamoState
 
+T = TypeVar("T")
 ENGINE_SHARE = 0.6
 """Of a function's memory, what the engine may take; the rest is Python's and the drivers'."""
 
@@ -260,24 +262,23 @@ class Step:
 
         self._attempt(summary["sync"], tell)
 
-    def watch(self, sync: str) -> bool:
-        """Whether the look at one sync worked; another sync's look does not depend on it."""
+    def watch(self, sync: str) -> Book | None:
+        """What is known of one sync's alerts; None when the look failed, on which another sync's does not depend."""
         from rowcast.alert import alert_time
 
-        def look() -> None:
+        def look() -> Book:
             definitions = self.services.definitions
             rules = definitions.deployed_definition(definitions.deployment(sync)).alerts
-            alert_time(rules, sync, self.services.alerting)
+            return alert_time(rules, sync, self.services.alerting)
 
         return self._attempt(sync, look)
 
-    def _attempt(self, sync: str, work: Callable[[], None]) -> bool:
+    def _attempt(self, sync: str, work: Callable[[], T]) -> T | None:
         try:
-            work()
+            return work()
         except Exception as error:
             _logger().error(f"No alert could be judged: {_place(error)}", extra={"sync": sync})
-            return False
-        return True
+            return None
 
     @property
     def calls(self) -> CallStore:
@@ -325,7 +326,7 @@ def step(work: Callable[[dict[str, Any], Step], Any]) -> Handler:
         seconds = round(time.monotonic() - started, 3)
         log.info(work.__module__.rpartition(".")[2], extra={**ids, "seconds": seconds, "peak_mb": peak_mb})
         if this.measured:
-            write_metrics(this.services.deployment, event["sync"], this.measured)
+            write_metrics(this.services.deployment, event.get("sync"), this.measured)
         return answer
 
     return handler
@@ -339,12 +340,14 @@ def _logger() -> Any:
     return Logger(service="rowcast", level=os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
 
 
-def write_metrics(deployment: str, sync: str, metrics: Sequence[Metric]) -> None:
-    """As one line of CloudWatch's embedded metric format; Powertools' `service` is the deployment."""
+def write_metrics(deployment: str, sync: str | None, metrics: Sequence[Metric]) -> None:
+    """As one line of CloudWatch's embedded metric format; Powertools' `service` is the deployment. Without a sync they
+    are the deployment's."""
     from aws_lambda_powertools.metrics import EphemeralMetrics
 
     line = EphemeralMetrics(namespace="Rowcast", service=deployment)
-    line.add_dimension("sync", sync)
+    if sync is not None:
+        line.add_dimension("sync", sync)
     for metric in metrics:
         line.add_metric(metric.name, metric.unit, metric.value)
     line.flush_metrics()
