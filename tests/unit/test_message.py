@@ -111,11 +111,10 @@ def test_a_column_without_json_is_refused_without_its_value(value: Any) -> None:
     assert caught.value.__context__ is None
 
 
-@pytest.mark.parametrize("value", ["secret\ud800", Decimal("NaN"), Decimal("Infinity")])
-def test_values_without_json_form_are_refused_in_every_kind(value: Any) -> None:
-    for message in ({}, {"columns": {"v": "v"}}, {"template": '{"v": {{ row.v }}}'}):
+def test_values_without_json_form_are_refused_in_every_kind() -> None:
+    for message in ({}, {"columns": {"v": "v"}}, {"column": "v"}, {"template": '{"v": {{ row.v }}}'}):
         with pytest.raises(MessageInvalid) as caught:
-            rendered(added(v=value), **message)
+            rendered(added(v={"secret": "\ud800"}), **message)
         assert "secret" not in str(caught.value)
         assert caught.value.__context__ is None
 
@@ -190,7 +189,7 @@ def test_the_envelope_of_an_added_row_has_no_previous_one() -> None:
 
 
 def test_a_row_before_that_has_no_json_form_rejects_its_envelope() -> None:
-    change = structs.replace(CHANGED, before={"id": Decimal("NaN")})
+    change = structs.replace(CHANGED, before={"id": "\udc00"})
     with pytest.raises(MessageInvalid):
         rendered(change, metadata=True)
 

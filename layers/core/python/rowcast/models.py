@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -12,8 +13,8 @@ Operation = Literal["added", "changed", "removed"]
 OPERATIONS: tuple[Operation, ...] = ("added", "changed", "removed")
 OutcomeName = Literal["accepted", "rejected", "in_doubt"]
 Row = dict[str, Any]
-"""A row as JSON values: exact numbers (int, Decimal, or float for a source's own floats), str, bool, None, and nested
-JSON; instants are ISO 8601 text, bytes are base64 text."""
+"""A row as JSON values: exact numbers (int, or Decimal, which is finite), str, bool, None, and nested JSON. Instants
+are ISO 8601 text, bytes are base64 text, and numbers that JSON has not are the texts NaN, Infinity and -Infinity."""
 
 ColumnType = Literal[
     "boolean",
@@ -30,24 +31,14 @@ ColumnType = Literal[
     "json",
 ]
 
-_encoder = msgspec.json.Encoder(decimal_format="number")
-_sorting_encoder = msgspec.json.Encoder(decimal_format="number", order="sorted")
-_decoder = msgspec.json.Decoder(float_hook=Decimal)
+to_json: Callable[[Any], bytes] = msgspec.json.Encoder(decimal_format="number").encode
+"""JSON with numbers exactly as they are held: Decimal('1.10') gives 1.10, and no integer is too long."""
 
+to_sorted_json: Callable[[Any], bytes] = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
+"""As `to_json`, with the keys of every object sorted: equal values give equal bytes."""
 
-def to_json(value: Any) -> bytes:
-    """JSON with numbers exactly as they are held: Decimal('1.10') gives 1.10, and no integer is too long."""
-    return _encoder.encode(value)
-
-
-def to_sorted_json(value: Any) -> bytes:
-    """As `to_json`, with the keys of every object sorted: equal values give equal bytes."""
-    return _sorting_encoder.encode(value)
-
-
-def from_json(data: bytes | str) -> Any:
-    """JSON to values without rounding: fractions become Decimal."""
-    return _decoder.decode(data)
+from_json: Callable[[bytes | str], Any] = msgspec.json.Decoder(float_hook=Decimal).decode
+"""JSON to values without rounding: fractions become Decimal. No number is NaN or infinite: JSON has none."""
 
 
 def short_hash(*parts: bytes | str) -> str:

@@ -54,7 +54,7 @@ def _compile_body(message: Message, sync: str, run: RunInfo) -> Render:
         from rowcast.message.template import compile_template  # liquid takes 0.2 s to import
 
         return compile_template(message.template).renderer(run.names(sync))
-    return all_columns
+    return all_columns()
 
 
 def interpreted(definition: Definition) -> tuple[int, list[str]]:
