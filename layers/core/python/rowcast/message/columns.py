@@ -53,7 +53,7 @@ Tree = dict[str, "Field | Tree"]
 
 def _code(part: Field | Tree, known: dict[str, Any]) -> tuple[str, list[str]]:
     """The code, and the columns that must all be null for it to give UNSET; empty when it never does. It makes structs:
-    they cost a third of what dictionaries do."""
+    they take half the time that dictionaries do."""
     name = f"k{len(known)}"
     if isinstance(part, Field):
         if part.column is None:
