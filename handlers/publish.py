@@ -20,7 +20,8 @@ def handler(event: dict[str, Any], step: Step) -> dict[str, bool]:
         return {"done": True}
     if "test" in event:
         return {"done": send_trial(event["sync"], event["test"], event["definition"], event["chunk"], needs)}
-    return {"done": fan_out_run(event["sync"], event["run"], event["token"], event["chunks"], needs)}
+    chunks = event["chunks"] if "chunks" in event else event["chunk"]  # an execution from before there were shares
+    return {"done": fan_out_run(event["sync"], event["run"], event["token"], chunks, needs)}
 
 
 def _needs(step: Step) -> FanningOut:

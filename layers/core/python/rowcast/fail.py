@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from rowcast.errors import RunFailed
 from rowcast.models import Head, Mode, Request, Run, from_json
 from rowcast.open import Closing, abandon, run_id
 from rowcast.ports import ChangeStore, Documents
@@ -33,8 +34,11 @@ def fail_run(
     One that was refused before it began gets its record here, so that who asked for it can be seen.
     """
     reason = reason_of(error)
-    head = needs.states.head(sync)
     nothing = {"run": run_id(scheduled_at), "sync": sync, "status": "failed", "reason": reason, "mode": mode}
+    try:
+        head = needs.states.head(sync)
+    except RunFailed:  # of a later release, or renamed: this execution never held it
+        return nothing
     if head.holder != execution:
         return nothing
     run = needs.states.run(sync, head.open_run) if head.open_run else None

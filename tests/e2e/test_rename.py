@@ -1,0 +1,51 @@
+"""A sync gets another name and goes on from its baseline and its debts, in the embedded AWS."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.folder import Folder, to_function
+
+pytestmark = pytest.mark.emulator
+
+
+def test_a_renamed_sync_sends_what_changed_and_what_was_owed_and_the_old_name_runs_no_more(folder: Folder) -> None:
+    model = {"source": "here", "query": "SELECT * FROM 'renamed.csv'", "primary_key": "id"}
+    picky = {**to_function("./targets/picky.py:handler", batch_size=10), "model": model}
+    folder.sync("before", **picky)
+    folder.table("renamed", {"id": 1, "name": "a"}, {"id": 2, "name": "bad"})
+    first = folder.run("before")
+    assert (first["accepted"], first["rejected"]) == (1, 1)
+
+    said = folder.rowcast("rename", "before", "after", "--local")
+    assert (said.returncode, said.stdout.splitlines()) == (
+        0,
+        [
+            "before is after now, with its baseline and 1 rows that are owed.",
+            "Rename its file to syncs/after.yaml and deploy. Until then neither runs.",
+        ],
+    )
+    stopped = folder.run("before")
+    assert (stopped["status"], stopped["reason"]) == ("failed", "before was renamed to after: deploy the project in which it is.")
+
+    (folder.path / "syncs" / "before.yaml").rename(folder.path / "syncs" / "after.yaml")
+    folder.table("renamed", {"id": 1, "name": "a"}, {"id": 2, "name": "good"}, {"id": 3, "name": "new"})
+    again = folder.lines("rename", "before", "after", "--local")[-1]
+    assert (again["name"], again["debts"], again["generation"]) == ("after", 1, 1), "repeating it goes on"
+    last = folder.run("after")
+    assert [last[name] for name in ("owed_before", "added", "changed", "accepted", "owed_after")] == [1, 2, 0, 2, 0]
+
+
+def test_what_cannot_be_renamed_is_said(folder: Folder) -> None:
+    assert folder.rowcast("rename", "nobody", "somebody", "--local").returncode == 2
+    assert folder.rowcast("rename", "events", "No Name", "--local").returncode == 2
+    never = folder.rowcast("rename", "quiet", "calm", "--local")
+    assert (never.returncode, never.stderr) == (1, "error: quiet has never run: there is nothing to take along.\n")
+    folder.table("twice", {"id": 1, "name": "a"})
+    folder.run("twice")
+    folder.sync("taken")
+    folder.table("taken", {"id": 1, "name": "a"})
+    folder.run("taken")
+    taken = folder.rowcast("rename", "twice", "taken", "--local")
+    assert (taken.returncode, "taken has run before" in taken.stderr) == (1, True)
+    assert folder.run("twice")["status"] == folder.run("taken")["status"] == "completed"
