@@ -26,7 +26,10 @@ def test_a_renamed_sync_sends_what_changed_and_what_was_owed_and_the_old_name_ru
         ],
     )
     stopped = folder.run("before")
-    assert (stopped["status"], stopped["reason"]) == ("failed", "before was renamed to after: deploy the project in which it is.")
+    assert (stopped["status"], stopped["reason"]) == (
+        "failed",
+        "before was renamed to after: deploy the project in which it is.",
+    )
 
     (folder.path / "syncs" / "before.yaml").rename(folder.path / "syncs" / "after.yaml")
     folder.table("renamed", {"id": 1, "name": "a"}, {"id": 2, "name": "good"}, {"id": 3, "name": "new"})

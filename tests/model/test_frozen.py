@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from rowcast.errors import RunFailed
 from rowcast.stores.calls import S3Calls
@@ -35,6 +36,8 @@ def test_every_form_that_a_release_stored_is_read(world: AwsWorld, release: Path
     services = Services(world)
     head = services.states.head(SYNC)
     done, open_ = sorted(services.states.runs(SYNC, 10), key=lambda run: run.run)
+    limits = replace(world.definition.limits, rows_per_partition=250_000)  # the default of then
+    of_then = replace(world.definition, limits=limits)
     assert (head.generation, head.open_run, done.status, open_.status) == (1, open_.run, "completed", "running")
     assert [debt.key for debt in services.debts.debts(SYNC, "0" * 32, "f" * 32)] == [[2]]
     changes = services.changes
@@ -44,9 +47,9 @@ def test_every_form_that_a_release_stored_is_read(world: AwsWorld, release: Path
         chunks = [one for result in changes.results(SYNC, run.run) for one in result.chunks]
         assert all(changes.chunk(SYNC, run.run, chunk).changes for chunk in chunks)
         assert [state.done for state in changes.states(SYNC, run.run)][:1] == [run is done]
-        assert services.definitions.pinned(SYNC, run.definition) == world.definition
+        assert services.definitions.pinned(SYNC, run.definition) == of_then
     deployment = services.definitions.deployment(SYNC)
-    assert services.definitions.deployed_definition(deployment) == world.definition
+    assert services.definitions.deployed_definition(deployment) == of_then
     assert len(list(S3Calls(objects=services.objects).calls(SYNC, done.run))) == 1
     assert [notice is not None for _, notice in services.queue(deployment).receive()] == [True]
     book, _ = services.alerting.alerts.book(SYNC)
