@@ -109,10 +109,10 @@ def test_all_columns_are_written_as_they_are(row: Row) -> None:
 @example({"a": None}, {"a.x": Field(column="a", when_null="omit"), "b.c": Field(value=Decimal("1.10"))})
 def test_columns_are_written_as_they_are_mapped(row: Row, columns: dict[str, str | Field]) -> None:
     try:
-        message = mapped(row, columns)
+        message = written(mapped(row, columns))
     except KeyError:
-        message = {}
-    assert sent(row, columns=columns) == written(message)
+        message = None
+    assert sent(row, columns=columns) == message
 
 
 @settings(max_examples=150, deadline=None)
