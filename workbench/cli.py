@@ -22,6 +22,7 @@ from workbench.options import (
     COMPLETED,
     FAILED,
     USAGE,
+    Commands,
     UsageFault,
     as_json,
     emit,
@@ -32,7 +33,7 @@ from workbench.options import (
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--project",
     type=click.Path(path_type=Path, file_okay=False),

@@ -8,12 +8,12 @@ from typing import Any, get_args
 import click
 
 from rowcast.alerting import Kind
-from workbench.options import UsageFault, as_json, emit, from_where
+from workbench.options import Commands, UsageFault, as_json, emit, from_where
 
 KINDS = click.Choice(get_args(Kind))
 
 
-@click.group()
+@click.group(cls=Commands)
 def alerts() -> None:
     """Lists alerts, mutes them, tests their channels."""
 

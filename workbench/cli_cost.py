@@ -14,10 +14,10 @@ _RUNS = 20
 
 @click.command()
 @click.argument("sync")
-@click.option("--rows", type=click.IntRange(0), help="Rows that the query gives (default: as the last run).")
-@click.option("--changes", type=click.IntRange(0), help="Changes of one run (default: the mean of the last 20 runs).")
-@click.option("--row-bytes", type=click.IntRange(1), default=200, show_default=True, help="A row, as JSON.")
-@click.option("--runs", type=click.FloatRange(0), help="Runs a month (default: as the sync's schedule says).")
+@click.option("--rows", type=click.IntRange(0), metavar="N", help="Rows of the model (default: as the last run).")
+@click.option("--changes", type=click.IntRange(0), metavar="M", help="Changes of a run (default: mean of the last 20).")
+@click.option("--row-bytes", type=click.IntRange(1), default=200, metavar="BYTES", help="A row as JSON (default: 200).")
+@click.option("--runs", type=click.FloatRange(0), metavar="N", help="Runs a month (default: as it is scheduled).")
 @where_options
 @as_json
 @click.pass_obj

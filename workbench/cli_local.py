@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from workbench.options import COMPLETED, FAILED, as_json, emit, silent
+from workbench.options import COMPLETED, FAILED, Commands, as_json, emit, silent
 
 
-@click.group()
+@click.group(cls=Commands)
 def local() -> None:
     """The embedded AWS of this folder."""
 

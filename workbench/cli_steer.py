@@ -246,7 +246,8 @@ def rename(project: Path, sync: str, name: str, json_: bool, place: Any) -> int:
     if json_:
         emit([record])
     else:
-        click.echo(f"{sync} is {name} now, with its baseline and {record['debts']} rows that are owed.")
+        owed = "1 row that is" if record["debts"] == 1 else f"{record['debts']} rows that are"
+        click.echo(f"{sync} is {name} now, with its baseline and {owed} owed.")
         click.echo(f"Rename its file to syncs/{name}.yaml and deploy. Until then neither runs.")
     return COMPLETED
 

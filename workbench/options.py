@@ -20,6 +20,14 @@ class UsageFault(RowcastError):
     """The command asks for what is not there: exit code 2."""
 
 
+class Commands(click.Group):
+    """Lists its commands with the whole of what they do, where click cuts it short."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.commands[name].get_short_help_str(500)) for name in sorted(self.commands)])
+
+
 def as_json(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "json_", is_flag=True, help="One JSON object a line.")(command)
 

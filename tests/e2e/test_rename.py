@@ -21,7 +21,7 @@ def test_a_renamed_sync_sends_what_changed_and_what_was_owed_and_the_old_name_ru
     assert (said.returncode, said.stdout.splitlines()) == (
         0,
         [
-            "before is after now, with its baseline and 1 rows that are owed.",
+            "before is after now, with its baseline and 1 row that is owed.",
             "Rename its file to syncs/after.yaml and deploy. Until then neither runs.",
         ],
     )
