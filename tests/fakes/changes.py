@@ -2,15 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
-from decimal import Decimal
 
-import msgspec
 from msgspec.structs import replace
 
+from rowcast import chunks
+from rowcast.chunks import WrittenChunk
 from rowcast.errors import LockLost, RunFailed
-from rowcast.models import Chunk, ChunkState, PartitionResult, WrittenChunk, to_json
-
-_read = msgspec.json.Decoder(Chunk, float_hook=Decimal).decode
+from rowcast.models import Chunk, ChunkState, PartitionResult, to_json
 
 
 class FakeChangeStore:
@@ -22,7 +20,7 @@ class FakeChangeStore:
 
     def put_chunk(self, chunk: Chunk | WrittenChunk) -> None:
         if isinstance(chunk, WrittenChunk):
-            chunk = _read(to_json(chunk))
+            chunk = chunks.decoder.decode(to_json(chunk)).chunk()
         self.chunks.setdefault((chunk.sync, chunk.run, chunk.id), deepcopy(chunk))
 
     def chunk(self, sync: str, run: str, chunk: str) -> Chunk:

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from rowcast import changetext, fingerprints
 from rowcast import columns as sql
-from rowcast import fingerprints
+from rowcast.changetext import Naming
+from rowcast.chunks import Batch, Layout
 from rowcast.engine import registered, run
 from rowcast.fingerprints import Fingerprints
-from rowcast.models import Column, Debt, Manifest, Operation, Row, frame, framed, from_json
+from rowcast.models import Column, Debt, Manifest, Row, from_json
 from rowcast.ports import SnapshotStore
 
 if TYPE_CHECKING:
     import duckdb
 
 FETCH_ROWS = 500
-SLICE_ROWS = 20_000
-"""Changes whose rows are joined, sorted and made to text at once."""
+SLICE_ROWS = 40_960
+"""Changes whose rows are read, joined and made to text at once: as many as a row group of their files holds, so that where
+all rows changed, in one order, a slice opens few of those."""
+FILE_BITS = 32
+"""A row's place is its file's number, then so many bits for its position in the file."""
 TYPES = {
     "boolean": "BOOLEAN",
     "integer": "BIGINT",
@@ -69,28 +75,13 @@ class Sides(msgspec.Struct, kw_only=True, frozen=True):
         return self.baseline is None or self.baseline.fingerprint_schema == self.manifest.fingerprint_schema
 
 
-class Difference(msgspec.Struct, kw_only=True):
-    """One row that differs. `text`: its change as JSON. `size`: of both sides' JSON."""
-
-    operation: Operation
-    text: str
-    size: int
-
-
-class Naming(msgspec.Struct, kw_only=True, frozen=True):
-    """What a change's id is made of beside its row."""
-
-    sync: str
-    destination: str
-    generation: int
-
-
 def prepare(
     number: int, sides: Sides, owed: Sequence[Debt], connection: duckdb.DuckDBPyConnection, *, whole: bool = False
 ) -> None:
     """Makes the tables `new_rows` and `old_rows` of those rows of the partition that differ or are owed (with `whole`
-    of all), with key hash `k` and fingerprint `f`; and `owed` (key hashes of debts) and `differing` (k, operation,
-    old_f, new_f) of the other rows that are not equal. A file is fetched only if a row of it is wanted."""
+    of all): key hash `k`, fingerprint `f`, `place`; and `owed` (key hashes of debts) and `differing` (k, operation,
+    old_f, new_f, old_place, new_place) of the other rows that are not equal. A file of rows is fetched only if a row of
+    it is wanted."""
     old, new = _old_fingerprints(number, sides, connection), _new_fingerprints(number, sides, connection)
     old_wanted, new_wanted = (old, new) if whole else fingerprints.differing(old, new)
     if owed and not whole:
@@ -104,9 +95,10 @@ def prepare(
         connection.executemany("INSERT INTO owed VALUES (?::UUID)", [[debt.key_hash] for debt in owed])
     run(
         connection,
-        "CREATE TABLE differing AS SELECT coalesce(n.k, o.k) AS k, o.f AS old_f, n.f AS new_f,"
+        "CREATE TABLE differing AS SELECT coalesce(n.k, o.k) AS k, o.f AS old_f, n.f AS new_f, o.place AS old_place,"
+        " n.place AS new_place,"
         " CASE WHEN o.k IS NULL THEN 'added' WHEN n.k IS NULL THEN 'removed' ELSE 'changed' END AS operation"
-        " FROM (SELECT k, f FROM new_rows) n FULL JOIN (SELECT k, f FROM old_rows) o ON n.k = o.k"
+        " FROM new_rows n FULL JOIN old_rows o ON n.k = o.k"
         " WHERE n.f IS DISTINCT FROM o.f AND coalesce(n.k, o.k) NOT IN (SELECT k FROM owed)",
     )
 
@@ -185,32 +177,49 @@ def _gather(
     sides: Sides,
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
-    """Makes a table of the rows that are wanted."""
-    parts = [part for part in wanted if len(part.keys)]
-    with ExitStack() as stack:
-        for part in parts:
-            stack.enter_context(registered(connection, f"wanted_{part.file}", part.positions()))
-        selects = [_rows_of(part, manifest, len(parts) > 1, sides) for part in parts]
-        run(connection, f"CREATE TABLE {table} AS {' UNION ALL '.join(selects) or _no_rows(manifest)}")
+    """Makes a table of the rows that are wanted, without their values."""
+    run(connection, f"CREATE TABLE {table} (k UUID, f UUID, place BIGINT)")
+    for part in wanted:
+        if not len(part.keys):
+            continue
+        with registered(connection, "wanted", part.positions()):
+            run(
+                connection,
+                f"INSERT INTO {table} SELECT {_key_hash(manifest, 'p')},"
+                f" ((w.upper::UHUGEINT << 64) + w.lower)::UUID, w.row + {part.file << FILE_BITS}"
+                f" FROM read_parquet('{_fetched(manifest, part.file, sides)}', file_row_number = true) p"
+                " JOIN wanted w ON p.file_row_number = w.row",
+            )
 
 
-def _rows_of(part: Fingerprints, manifest: Manifest, among_others: bool, sides: Sides) -> str:
+def _rows_between(manifest: Manifest, places: Sequence[int | None], sides: Sides) -> str:
+    """A SELECT of the rows at these places and between them, with their `place`."""
+    first, last = places
+    if first is None or last is None:
+        return _no_rows(manifest)
+    files = [
+        number
+        for number in range(first >> FILE_BITS, (last >> FILE_BITS) + 1)
+        if manifest.partitions[number].key is not None
+    ]
+    names = ", ".join(_named(column, len(files) > 1) for column in manifest.columns)
+    return " UNION ALL ".join(
+        f"SELECT file_row_number + {file << FILE_BITS} AS place, {names}"
+        f" FROM read_parquet('{_fetched(manifest, file, sides)}', file_row_number = true)"
+        f" WHERE file_row_number BETWEEN {max(first - (file << FILE_BITS), 0)} AND {last - (file << FILE_BITS)}"
+        for file in files
+    )
+
+
+def _named(column: Column, among_others: bool) -> str:
     """`among_others`: decimals as text, since those of several files may not have one DECIMAL type that holds all."""
-    names = ", ".join(
-        f"p.{sql.quote(column.name)}"
-        + (f"::VARCHAR AS {sql.quote(column.name)}" if among_others and column.type == "decimal" else "")
-        for column in manifest.columns
-    )
-    return (
-        f"SELECT {_key_hash(manifest, 'p')} AS k, ((w.upper::UHUGEINT << 64) + w.lower)::UUID AS f, {names}"
-        f" FROM read_parquet('{_fetched(manifest, part.file, sides)}', file_row_number = true) p"
-        f" JOIN wanted_{part.file} w ON p.file_row_number = w.row"
-    )
+    name = sql.quote(column.name)
+    return f"{name}::VARCHAR AS {name}" if among_others and column.type == "decimal" else name
 
 
 def _no_rows(manifest: Manifest) -> str:
     types = ", ".join(f"NULL::{TYPES[column.type]} AS {sql.quote(column.name)}" for column in manifest.columns)
-    return f"SELECT NULL::UUID AS k, NULL::UUID AS f, {types} WHERE false"
+    return f"SELECT NULL::BIGINT AS place, {types} WHERE false"
 
 
 def counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -223,7 +232,8 @@ def add_equal(operation: str, connection: duckdb.DuckDBPyConnection) -> None:
     operation. Needs the `whole` partition."""
     run(
         connection,
-        "INSERT INTO differing BY NAME SELECT n.k, o.f AS old_f, n.f AS new_f, 'changed' AS operation"
+        "INSERT INTO differing BY NAME SELECT n.k, o.f AS old_f, n.f AS new_f, o.place AS old_place,"
+        " n.place AS new_place, 'changed' AS operation"
         " FROM new_rows n JOIN old_rows o ON n.k = o.k"
         " WHERE n.f IS NOT DISTINCT FROM o.f AND n.k NOT IN (SELECT k FROM owed)",
     )
@@ -235,56 +245,67 @@ def leave_out(operation: str, connection: duckdb.DuckDBPyConnection) -> None:
     run(connection, "DELETE FROM differing WHERE operation = ?", [operation])
 
 
-def differences(sides: Sides, naming: Naming, connection: duckdb.DuckDBPyConnection) -> Iterator[Difference]:
-    """The rows of `differing` as changes, in order of operation and key hash, some hundreds at a time."""
+def layout(sides: Sides) -> Layout:
+    """Of the texts of `differences`."""
+    return Layout(
+        key=list(sides.manifest.primary_key),
+        before=[column.name for column in (sides.baseline or sides.manifest).columns],
+        after=[column.name for column in sides.manifest.columns],
+    )
+
+
+def differences(sides: Sides, naming: Naming, connection: duckdb.DuckDBPyConnection) -> Iterator[Batch]:
+    """The rows of `differing` as changes, by operation and place, some hundreds at a time."""
     run(
         connection,
-        "CREATE TABLE numbered AS SELECT *, (row_number() OVER (ORDER BY operation, k) - 1) // "
-        f"{SLICE_ROWS} AS slice FROM differing",
+        "CREATE TABLE numbered AS SELECT *, row_number() OVER (ORDER BY operation, coalesce(new_place, old_place)) - 1"
+        " AS number FROM differing",
     )
-    [(slices,)] = run(connection, "SELECT coalesce(max(slice) + 1, 0) FROM numbered")
-    for number in range(slices):
-        cursor = connection.execute(_changes_of(number, sides, naming))
+    slices = run(
+        connection,
+        "SELECT min(number), max(number), min(old_place), max(old_place), min(new_place), max(new_place)"
+        f" FROM numbered GROUP BY number // {SLICE_ROWS} ORDER BY ALL",
+    )
+    for first, last, *places in slices:
+        cursor = connection.execute(_changes_of(f"BETWEEN {first} AND {last}", places, sides, naming))
         while rows := cursor.fetchmany(FETCH_ROWS):
-            yield from (Difference(operation=row[0], text=row[1], size=row[2]) for row in rows)
+            yield from _batches(rows)
 
 
-def _changes_of(slice_number: int, sides: Sides, naming: Naming) -> str:
-    old, new = (sides.baseline or sides.manifest).columns, sides.manifest.columns
-    keys = list(sides.manifest.primary_key)
+def _batches(rows: list[Any]) -> Iterator[Batch]:
+    for operation, some in groupby(rows, itemgetter(0)):
+        _, texts, sizes = zip(*some, strict=True)
+        yield Batch(operation=operation, texts=texts, sizes=sizes)
+
+
+def _changes_of(numbers: str, places: Sequence[int | None], sides: Sides, naming: Naming) -> str:
+    """The rows are picked out first, since a left join would read both files whole before it."""
+    baseline = sides.baseline or sides.manifest
+    old, new = baseline.columns, sides.manifest.columns
     return (
-        'SELECT operation, concat(\'{"operation":"\', operation, \'","key":\', row_key, \',"key_hash":"\', key_hash,'
-        f' \'","id":"\', {_change_id(naming)}, \'","columns":\', names, \',"before":\','
-        " CASE WHEN operation = 'added' THEN 'null' ELSE coalesce(before, 'null') END,"
-        " ',\"after\":', coalesce(after, 'null'), '}'), coalesce(length(before), 0) + coalesce(length(after), 0)"
-        " FROM (SELECT d.operation, d.k, d.old_f, d.new_f, replace(d.k::VARCHAR, '-', '') AS key_hash,"
-        f" CASE WHEN n.k IS NULL THEN {sql.values_json(old, keys, 'o')} ELSE {sql.values_json(new, keys, 'n')} END"
-        f" AS row_key, CASE WHEN o.k IS NOT NULL THEN {sql.row_json(old, 'o')} END AS before,"
-        f" CASE WHEN n.k IS NOT NULL THEN {sql.row_json(new, 'n')} END AS after,"
-        f" CASE WHEN d.operation = 'changed' THEN {sql.differing_json(sides.old_common, sides.common, 'o', 'n')}"
-        " ELSE '[]' END AS names"
-        f" FROM (SELECT * FROM numbered WHERE slice = {slice_number}) d"
-        " LEFT JOIN old_rows o ON o.k = d.k LEFT JOIN new_rows n ON n.k = d.k)"
-        " ORDER BY operation, k"
+        f"WITH d AS MATERIALIZED (SELECT * FROM numbered WHERE number {numbers}),"
+        f" o AS MATERIALIZED (SELECT r.* FROM ({_rows_between(baseline, places[:2], sides)}) r"
+        " JOIN d ON r.place = d.old_place),"
+        f" n AS MATERIALIZED (SELECT r.* FROM ({_rows_between(sides.manifest, places[2:], sides)}) r"
+        " JOIN d ON r.place = d.new_place)"
+        f""" SELECT operation, concat('["', key_hash, '","', {changetext.change_id(naming)}, '"', ',' || before,"""
+        " ',' || after, ']'), coalesce(strlen(before) * CASE operation WHEN 'changed' THEN 2 ELSE 1 END, 0)"
+        " + coalesce(strlen(after), 0)"
+        " FROM (SELECT d.operation, d.number, d.old_f, d.new_f, replace(d.k::VARCHAR, '-', '') AS key_hash,"
+        f" {changetext.before(old)} AS before,"
+        f" {changetext.after(old, new, sides.old_common, sides.common)} AS after"
+        " FROM d LEFT JOIN o ON o.place = d.old_place LEFT JOIN n ON n.place = d.new_place)"
+        " ORDER BY number"
     )
-
-
-def _change_id(naming: Naming) -> str:
-    """VARCHAR: `models.change_id` of a row of `numbered`."""
-    first = sql.blob(framed(naming.sync) + framed(naming.destination) + frame(32))
-    last = sql.blob(framed(str(naming.generation)))
-    sides = (
-        f"CASE WHEN {side} IS NULL THEN {sql.blob(frame(0))} ELSE {sql.blob(frame(36))} || encode({side}::VARCHAR) END"
-        for side in ("old_f", "new_f")
-    )
-    return f"left(sha256({first} || encode(key_hash) || {' || '.join(sides)} || {last}), 32)"
 
 
 def current_rows(sides: Sides, connection: duckdb.DuckDBPyConnection) -> dict[str, Row]:
     """The source's rows now of the keys in `owed`, by key hash; a key that is gone is not there."""
+    owed = "SELECT replace(k::VARCHAR, '-', '') AS key_hash, place FROM new_rows WHERE k IN (SELECT k FROM owed)"
+    [places] = run(connection, f"SELECT min(place), max(place) FROM ({owed})")
     rows = run(
         connection,
-        f"SELECT replace(n.k::VARCHAR, '-', ''), {sql.row_json(sides.manifest.columns, 'n')}"
-        " FROM new_rows n WHERE n.k IN (SELECT k FROM owed)",
+        f"SELECT key_hash, {sql.row_json(sides.manifest.columns, 'n')}"
+        f" FROM ({_rows_between(sides.manifest, places, sides)}) n JOIN ({owed}) w ON n.place = w.place",
     )
     return {key_hash: from_json(text) for key_hash, text in rows}

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from rowcast import compare
-from rowcast.compare import Naming, Sides
+from rowcast.changetext import Naming
+from rowcast.chunks import Batch, WrittenChunk, cut, row_decoder
+from rowcast.compare import Sides
 from rowcast.definition import Definition, LambdaDestination, Triggers
 from rowcast.engine import engine
 from rowcast.errors import RunFailed
@@ -31,7 +33,6 @@ from rowcast.models import (
     PartitionResult,
     Row,
     Run,
-    WrittenChunk,
     to_json,
 )
 from rowcast.owing import owed_change
@@ -105,14 +106,6 @@ def _replaying(run: Run, definition: Definition, manifest: Manifest, needs: Diff
         changes=needs.changes,
         debts=needs.debts,
     )
-
-
-class _Sized(msgspec.Struct):
-    """A change as JSON; `size` is that of both sides' JSON."""
-
-    operation: Operation
-    text: bytes
-    size: int
 
 
 def diff_partition(number: int, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection) -> PartitionResult:
@@ -192,12 +185,12 @@ def _wanted(change: Change, needs: PartitionDiff) -> bool:
 
 def _owed_changes(
     owed: Sequence[Debt], counts: Counts, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection
-) -> tuple[list[_Sized], list[str]]:
+) -> tuple[list[Batch], list[str]]:
     """The changes that debts still ask for, and the key hashes of those for which nothing is owed any more."""
     current = compare.current_rows(needs.sides, connection) if owed else {}
     common = [column.name for column in needs.sides.common]
     destination = needs.definition.destination.identity
-    changes: list[_Sized] = []
+    changes: list[Batch] = []
     settled: list[str] = []
     for debt in owed:
         now = current.get(debt.key_hash)
@@ -205,11 +198,16 @@ def _owed_changes(
         if needs.run.mode == "resync":
             change = _resent(debt, now, change, needs)
         if change is not None and needs.run.mode != "discard" and _wanted(change, needs):
-            changes.append(_Sized(change.operation, to_json(change), len(to_json([change.before, change.after]))))
+            changes.append(_owed_alone(change))
         else:
             settled.append(debt.key_hash)
             counts.skipped += change is not None
     return changes, settled
+
+
+def _owed_alone(change: Change) -> Batch:
+    size = len(to_json([change.before, change.after]))
+    return Batch(operation=change.operation, texts=[to_json(change).decode()], sizes=[size], owed=True)
 
 
 def _leave_out_untriggered(
@@ -221,36 +219,51 @@ def _leave_out_untriggered(
             counts.skipped += rows
 
 
-def _fresh_changes(counts: Counts, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection) -> Iterator[_Sized]:
+def _fresh_changes(counts: Counts, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection) -> Iterator[Batch]:
     naming = Naming(
         sync=needs.run.sync, destination=needs.definition.destination.identity, generation=needs.run.generation
     )
     changed = needs.definition.triggers.changed
     every = changed is None or changed.columns is None or needs.run.mode == "resync"
-    for difference in compare.differences(needs.sides, naming, connection):
-        text = difference.text.encode()
-        if every or _wanted(_change(text), needs):
-            yield _Sized(difference.operation, text, difference.size)
-        else:
-            counts.skipped += 1
+    for batch in compare.differences(needs.sides, naming, connection):
+        if every or batch.operation != "changed":
+            yield batch
+            continue
+        wanted = [_wanted(change, needs) for change in _changes(batch, needs.sides)]
+        counts.skipped += wanted.count(False)
+        texts, sizes = list(compress(batch.texts, wanted)), list(compress(batch.sizes, wanted))
+        yield Batch(operation=batch.operation, texts=texts, sizes=sizes)
+
+
+def _changes(batch: Batch, sides: Sides) -> Iterator[Change]:
+    if batch.owed:
+        return map(_change, batch.texts)
+    layout = compare.layout(sides)
+    return (layout.change(batch.operation, row_decoder.decode(text)) for text in batch.texts)
 
 
 _change = msgspec.json.Decoder(Change, float_hook=Decimal).decode
 
 
-def _noting_retyped(changes: Iterator[_Sized], retyped: dict[str, int], sides: Sides) -> Iterator[_Sized]:
+def _noting_retyped(batches: Iterator[Batch], retyped: dict[str, int], sides: Sides) -> Iterator[Batch]:
     """Counts, by column, the rows in which a column differs between two types whose values don't compare."""
     before = {column.name: column.type for column in sides.old_common}
     types = {column.name: (before[column.name], column.type) for column in sides.common}
     suspects = {name for name, (old, new) in types.items() if old != new}
-    for sized in changes:
-        if suspects and sized.operation == "changed":
-            change = _change(sized.text)
-            old, new = change.before or {}, change.after or {}
-            for name in suspects.intersection(change.columns):
-                if None not in (old.get(name), new.get(name)) and not _comparable(*types[name], old[name]):
-                    retyped[name] = retyped.get(name, 0) + 1
-        yield sized
+    for batch in batches:
+        if suspects and batch.operation == "changed":
+            for change in _changes(batch, sides):
+                _note_retyped(change, suspects, types, retyped)
+        yield batch
+
+
+def _note_retyped(
+    change: Change, suspects: set[str], types: dict[str, tuple[ColumnType, ColumnType]], retyped: dict[str, int]
+) -> None:
+    old, new = change.before or {}, change.after or {}
+    for name in suspects.intersection(change.columns):
+        if None not in (old.get(name), new.get(name)) and not _comparable(*types[name], old[name]):
+            retyped[name] = retyped.get(name, 0) + 1
 
 
 def _comparable(before: ColumnType, after: ColumnType, value: Any) -> bool:
@@ -260,36 +273,23 @@ def _comparable(before: ColumnType, after: ColumnType, value: Any) -> bool:
     return (before, after) == ("integer", "float") and abs(value) < EXACT_FLOATS
 
 
-def _write_chunks(number: int, changes: Iterator[_Sized], counts: Counts, needs: PartitionDiff) -> list[str]:
+def _write_chunks(number: int, batches: Iterator[Batch], counts: Counts, needs: PartitionDiff) -> list[str]:
     ids: list[str] = []
-    for changes_of_chunk in _cut(changes, chunk_changes(needs.definition)):
+    layout = compare.layout(needs.sides)
+    for filling in cut(batches, chunk_changes(needs.definition), CHUNK_BYTES):
         chunk = WrittenChunk(
             sync=needs.run.sync,
             run=needs.run.run,
             id=f"{number:05d}-{len(ids):06d}",
-            changes=[msgspec.Raw(sized.text) for sized in changes_of_chunk],
+            operation=filling.operation,
+            layout=layout,
+            changes=[msgspec.Raw(text.encode()) for text in filling.owed],
+            rows=msgspec.Raw(f"[{','.join(filling.rows)}]".encode()),
         )
         needs.changes.put_chunk(chunk)
         ids.append(chunk.id)
-        operation = changes_of_chunk[0].operation
-        setattr(counts, operation, getattr(counts, operation) + len(changes_of_chunk))
+        setattr(counts, filling.operation, getattr(counts, filling.operation) + filling.count)
     return ids
-
-
-def _cut(changes: Iterator[_Sized], most: int) -> Iterator[list[_Sized]]:
-    """Groups by operation, `most` changes and bytes; a change larger than the bytes has a group of its own."""
-    groups: dict[str, list[_Sized]] = {}
-    sizes: dict[str, int] = {}
-    for sized in changes:
-        operation = sized.operation
-        group = groups.setdefault(operation, [])
-        if group and (len(group) == most or sizes[operation] + sized.size > CHUNK_BYTES):
-            yield group
-            group = groups[operation] = []
-            sizes[operation] = 0
-        group.append(sized)
-        sizes[operation] = sizes.get(operation, 0) + sized.size
-    yield from (group for _, group in sorted(groups.items()) if group)
 
 
 def _write_settled(number: int, settled: Sequence[str], needs: PartitionDiff) -> list[str]:

@@ -190,17 +190,6 @@ class Chunk(msgspec.Struct, kw_only=True):
     settled: list[str] = []
 
 
-class WrittenChunk(msgspec.Struct, kw_only=True):
-    """A chunk whose changes are JSON already: stored and read as `Chunk`."""
-
-    version: Literal[1] = 1
-    sync: str
-    run: str
-    id: str
-    changes: list[msgspec.Raw]
-    settled: list[str] = []
-
-
 class Counts(msgspec.Struct, kw_only=True):
     """What the diff found: changes to send, and those passed over because their trigger is off."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import msgspec
 
 from rowcast.alerting import Alert, Book
+from rowcast.chunks import WrittenChunk
 from rowcast.definition import Definition
 from rowcast.models import (
     Change,
@@ -27,7 +28,6 @@ from rowcast.models import (
     Notice,
     PartitionResult,
     Run,
-    WrittenChunk,
 )
 
 if TYPE_CHECKING:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
+from rowcast import chunks
+from rowcast.chunks import WrittenChunk
 from rowcast.errors import LockLost, RunFailed
-from rowcast.models import Chunk, ChunkState, PartitionResult, WrittenChunk, to_json
+from rowcast.models import Chunk, ChunkState, PartitionResult, to_json
 from rowcast.ports import Clock
 from rowcast.stores import stored
 from rowcast.stores.bodies import Bodies
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 KEPT_SECONDS = 30 * 86_400
-_chunk_decoder = msgspec.json.Decoder(Chunk, float_hook=Decimal)
 _result_decoder = msgspec.json.Decoder(PartitionResult)
 _state_decoder = msgspec.json.Decoder(ChunkState)
 _NAMES = {"#token": "token"}
@@ -58,7 +58,8 @@ class DynamoChanges:
         item = get(self._client, self._table, _pk(sync, run), f"chunk#{chunk}")
         if item is None:
             raise RunFailed(f"Chunk {chunk} of run {run} of {sync} is gone.")
-        return stored.read(_chunk_decoder, self._bodies.unpack(item), f"Chunk {chunk} of run {run} of {sync}")
+        what = f"Chunk {chunk} of run {run} of {sync}"
+        return stored.read(chunks.decoder, self._bodies.unpack(item), what).chunk()
 
     def put_result(self, sync: str, run: str, result: PartitionResult) -> None:
         data = msgspec.json.encode(result)
