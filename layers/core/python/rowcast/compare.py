@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 FETCH_ROWS = 500
 SLICE_ROWS = 40_960
-"""Changes whose rows are read, joined and made to text at once: as many as a row group of their files holds, so that where
-all rows changed, in one order, a slice opens few of those."""
+"""Changes whose rows are read, joined and made to text at once: as many as a row group of their files holds, so that
+where all rows changed, in one order, a slice opens few of those."""
 FILE_BITS = 32
 """A row's place is its file's number, then so many bits for its position in the file."""
 TYPES = {
