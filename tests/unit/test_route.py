@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from rowcast import compare
 from rowcast.definition import Guard, LambdaDestination, Limits, Retry, Trigger, Triggers
 from rowcast.errors import SourceFailed
 from rowcast.models import Notice
@@ -443,6 +444,27 @@ def test_a_key_of_another_kind_stops_the_run() -> None:
     world.source.rows = [{"id": "1", "v": "v1"}]
     assert "changed its type from integer to text" in world.run()["reason"]
     assert world.sent() == []
+
+
+@pytest.mark.parametrize("slice_rows", [1, 7, 1000])
+@pytest.mark.parametrize(("first", "second"), [(50, 50), (4, 50), (50, 4)])
+def test_every_change_has_its_own_rows_whatever_their_order_files_and_slices(
+    first: int, second: int, slice_rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare, "SLICE_ROWS", slice_rows)
+    world = world_of(*range(60), limits=Limits(concurrency=1, rows_per_partition=first))
+    world.run()
+    world.sent()
+    before = {row["id"]: dict(row) for row in world.source.rows}
+    after = {number: {"id": number, "v": f"other {number}" if number % 7 else f"v{number}"} for number in range(10, 70)}
+    world.deploy(sync_definition(limits=Limits(concurrency=1, rows_per_partition=second)))
+    world.source.rows = [dict(row) for row in after.values()]
+    Random(1).shuffle(world.source.rows)
+    world.run()
+    sent = {message.change.key[0]: message.change for message in world.target.sent}
+    assert {key: change.before for key, change in sent.items()} == {key: before.get(key) for key in sent}
+    assert {key: change.after for key, change in sent.items()} == {key: after.get(key) for key in sent}
+    assert sent.keys() == {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
 
 
 @pytest.mark.parametrize(("first", "second"), [(4, 50), (50, 4), (4, 13)])

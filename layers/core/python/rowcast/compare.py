@@ -82,14 +82,7 @@ def prepare(
     of all): key hash `k`, fingerprint `f`, `place`; and `owed` (key hashes of debts) and `differing` (k, operation,
     old_f, new_f, old_place, new_place) of the other rows that are not equal. A file of rows is fetched only if a row of
     it is wanted."""
-    old, new = _old_fingerprints(number, sides, connection), _new_fingerprints(number, sides, connection)
-    old_wanted, new_wanted = (old, new) if whole else fingerprints.differing(old, new)
-    if owed and not whole:
-        hashes = [debt.key_hash for debt in owed]
-        old_wanted = fingerprints.united(old_wanted, fingerprints.having(old, hashes))
-        new_wanted = fingerprints.united(new_wanted, fingerprints.having(new, hashes))
-    _gather("new_rows", sides.manifest, new_wanted, sides, connection)
-    _gather("old_rows", sides.baseline or sides.manifest, old_wanted, sides, connection)
+    _pick([debt.key_hash for debt in owed], number, sides, connection, whole)
     run(connection, "CREATE TABLE owed (k UUID PRIMARY KEY)")
     if owed:
         connection.executemany("INSERT INTO owed VALUES (?::UUID)", [[debt.key_hash] for debt in owed])
@@ -101,6 +94,17 @@ def prepare(
         " FROM new_rows n FULL JOIN old_rows o ON n.k = o.k"
         " WHERE n.f IS DISTINCT FROM o.f AND coalesce(n.k, o.k) NOT IN (SELECT k FROM owed)",
     )
+
+
+def _pick(owed: Sequence[str], number: int, sides: Sides, connection: duckdb.DuckDBPyConnection, whole: bool) -> None:
+    """Makes `new_rows` and `old_rows`. The fingerprints are let go of with that: what follows needs the memory."""
+    old, new = _old_fingerprints(number, sides, connection), _new_fingerprints(number, sides, connection)
+    old_wanted, new_wanted = (old, new) if whole else fingerprints.differing(old, new)
+    if owed and not whole:
+        old_wanted = fingerprints.united(old_wanted, fingerprints.having(old, owed))
+        new_wanted = fingerprints.united(new_wanted, fingerprints.having(new, owed))
+    _gather("new_rows", sides.manifest, new_wanted, sides, connection)
+    _gather("old_rows", sides.baseline or sides.manifest, old_wanted, sides, connection)
 
 
 def changed_keys(number: int, sides: Sides, connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
@@ -192,11 +196,11 @@ def _gather(
             )
 
 
-def _rows_between(manifest: Manifest, places: Sequence[int | None], sides: Sides) -> str:
+def _rows_between(manifest: Manifest, places: Sequence[int], sides: Sides) -> str:
     """A SELECT of the rows at these places and between them, with their `place`."""
-    first, last = places
-    if first is None or last is None:
+    if not places:
         return _no_rows(manifest)
+    first, last = min(places), max(places)
     files = [
         number
         for number in range(first >> FILE_BITS, (last >> FILE_BITS) + 1)
@@ -255,21 +259,46 @@ def layout(sides: Sides) -> Layout:
 
 
 def differences(sides: Sides, naming: Naming, connection: duckdb.DuckDBPyConnection) -> Iterator[Batch]:
-    """The rows of `differing` as changes, by operation and place, some hundreds at a time."""
-    run(
-        connection,
-        "CREATE TABLE numbered AS SELECT *, row_number() OVER (ORDER BY operation, coalesce(new_place, old_place)) - 1"
-        " AS number FROM differing",
-    )
-    slices = run(
-        connection,
-        "SELECT min(number), max(number), min(old_place), max(old_place), min(new_place), max(new_place)"
-        f" FROM numbered GROUP BY number // {SLICE_ROWS} ORDER BY ALL",
-    )
-    for first, last, *places in slices:
-        cursor = connection.execute(_changes_of(f"BETWEEN {first} AND {last}", places, sides, naming))
+    """The rows of `differing` as changes, by operation and place, some hundreds at a time. No table of rows is needed
+    any more, and they are dropped."""
+    run(connection, "DROP TABLE new_rows")
+    run(connection, "DROP TABLE old_rows")
+    for some in _slices(connection):
+        cursor = connection.execute(_changes_of(some, sides, naming))
         while rows := cursor.fetchmany(FETCH_ROWS):
             yield from _batches(rows)
+
+
+def _slices(connection: duckdb.DuckDBPyConnection) -> Iterator[_Slice]:
+    ranges = run(
+        connection,
+        f"SELECT operation, {_AT} // {SLICE_ROWS} AS stretch, count(*), min({_AT}), max({_AT}),"
+        " min(old_place), max(old_place), min(new_place), max(new_place)"
+        " FROM differing GROUP BY operation, stretch ORDER BY operation, stretch",
+    )
+    some = _Slice()
+    for operation, _, count, first, last, *places in ranges:
+        if some.rows + count > SLICE_ROWS and some.rows:
+            yield some
+            some = _Slice()
+        some.rows += count
+        some.picked.append(f"operation = '{operation}' AND {_AT} BETWEEN {first} AND {last}")
+        some.old += [place for place in places[:2] if place is not None]
+        some.new += [place for place in places[2:] if place is not None]
+    if some.rows:
+        yield some
+
+
+_AT = "coalesce(new_place, old_place)"
+
+
+class _Slice(msgspec.Struct):
+    """Changes that are made at once: conditions that pick them, and places of either side, the outermost among them."""
+
+    rows: int = 0
+    picked: list[str] = []
+    old: list[int] = []
+    new: list[int] = []
 
 
 def _batches(rows: list[Any]) -> Iterator[Batch]:
@@ -278,31 +307,31 @@ def _batches(rows: list[Any]) -> Iterator[Batch]:
         yield Batch(operation=operation, texts=texts, sizes=sizes)
 
 
-def _changes_of(numbers: str, places: Sequence[int | None], sides: Sides, naming: Naming) -> str:
+def _changes_of(some: _Slice, sides: Sides, naming: Naming) -> str:
     """The rows are picked out first, since a left join would read both files whole before it."""
     baseline = sides.baseline or sides.manifest
     old, new = baseline.columns, sides.manifest.columns
     return (
-        f"WITH d AS MATERIALIZED (SELECT * FROM numbered WHERE number {numbers}),"
-        f" o AS MATERIALIZED (SELECT r.* FROM ({_rows_between(baseline, places[:2], sides)}) r"
+        f"WITH d AS MATERIALIZED (SELECT *, {_AT} AS nth FROM differing WHERE ({') OR ('.join(some.picked)})),"
+        f" o AS MATERIALIZED (SELECT r.* FROM ({_rows_between(baseline, some.old, sides)}) r"
         " JOIN d ON r.place = d.old_place),"
-        f" n AS MATERIALIZED (SELECT r.* FROM ({_rows_between(sides.manifest, places[2:], sides)}) r"
+        f" n AS MATERIALIZED (SELECT r.* FROM ({_rows_between(sides.manifest, some.new, sides)}) r"
         " JOIN d ON r.place = d.new_place)"
         f""" SELECT operation, concat('["', key_hash, '","', {changetext.change_id(naming)}, '"', ',' || before,"""
         " ',' || after, ']'), coalesce(strlen(before) * CASE operation WHEN 'changed' THEN 2 ELSE 1 END, 0)"
         " + coalesce(strlen(after), 0)"
-        " FROM (SELECT d.operation, d.number, d.old_f, d.new_f, replace(d.k::VARCHAR, '-', '') AS key_hash,"
+        " FROM (SELECT d.operation, d.nth, d.old_f, d.new_f, replace(d.k::VARCHAR, '-', '') AS key_hash,"
         f" {changetext.before(old)} AS before,"
         f" {changetext.after(old, new, sides.old_common, sides.common)} AS after"
         " FROM d LEFT JOIN o ON o.place = d.old_place LEFT JOIN n ON n.place = d.new_place)"
-        " ORDER BY number"
+        " ORDER BY operation, nth"
     )
 
 
 def current_rows(sides: Sides, connection: duckdb.DuckDBPyConnection) -> dict[str, Row]:
     """The source's rows now of the keys in `owed`, by key hash; a key that is gone is not there."""
     owed = "SELECT replace(k::VARCHAR, '-', '') AS key_hash, place FROM new_rows WHERE k IN (SELECT k FROM owed)"
-    [places] = run(connection, f"SELECT min(place), max(place) FROM ({owed})")
+    places = [place for _, place in run(connection, owed)]
     rows = run(
         connection,
         f"SELECT key_hash, {sql.row_json(sides.manifest.columns, 'n')}"

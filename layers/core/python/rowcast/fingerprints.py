@@ -213,7 +213,8 @@ def _without(parts: Sequence[Fingerprints], equal: npt.NDArray[np.bool_]) -> lis
 
     kept, start = [], 0
     for part in parts:
-        kept.append(part.at(np.flatnonzero(~equal[start : start + len(part.keys)])))
+        here = equal[start : start + len(part.keys)]
+        kept.append(part.at(np.flatnonzero(~here)) if here.any() else part)
         start += len(part.keys)
     return kept
 
