@@ -123,17 +123,22 @@ def compute(
     connection: duckdb.DuckDBPyConnection, path: Path, key_hash: str, fingerprint: str, file: int = 0
 ) -> Fingerprints:
     """From the rows of a Parquet file. `key_hash`, `fingerprint`: SQL over its columns that gives UUIDs, never NULL."""
-    import numpy as np
-
     keys, upper, lower, rows = columns(
         connection,
         f"SELECT (k >> 64)::UBIGINT AS keys, (f >> 64)::UBIGINT AS upper, (f & {_LOWER}::UHUGEINT)::UBIGINT AS lower,"
         f" file_row_number::UBIGINT AS rows FROM (SELECT {key_hash}::UHUGEINT AS k, {fingerprint}::UHUGEINT AS f,"
         f" file_row_number FROM read_parquet('{path}', file_row_number = true))",
     )
-    unsorted = Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows, file=file)
-    found = unsorted.at(np.argsort(keys))
-    return unsorted.at(np.lexsort((lower, upper, keys))) if found.has_twins else found
+    return in_order(Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows, file=file))
+
+
+def in_order(unsorted: Fingerprints) -> Fingerprints:
+    import numpy as np
+
+    found = unsorted.at(np.argsort(unsorted.keys))
+    if not found.has_twins:
+        return found
+    return unsorted.at(np.lexsort((unsorted.lower, unsorted.upper, unsorted.keys)))
 
 
 def differing(

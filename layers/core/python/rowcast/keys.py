@@ -10,6 +10,7 @@ from rowcast.definition import Definition
 from rowcast.engine import run
 from rowcast.errors import SourceFailed
 from rowcast.models import Column, Manifest
+from rowcast.sqltext import literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,29 +59,29 @@ def check_keys(
     columns: Sequence[Column],
     connection: duckdb.DuckDBPyConnection,
     *,
-    nulls_in: Iterable[Path],
-    shared_in: Iterable[Path],
+    nulls_in: Iterable[Sequence[Path]],
+    shared_in: Iterable[Sequence[Path]],
 ) -> None:
-    """Raises SourceFailed if a row has a null in its key, or shares its key. Each is looked for in the files that may
-    hold it. Examples are hashes, since keys are row values."""
+    """Raises SourceFailed if a row has a null in its key, or shares its key. Each is looked for in the files of
+    those partitions that may hold it. Examples are hashes, since keys are row values."""
     keys = key_columns(definition, columns)
     whole, key_hash, fingerprint = sql.not_null(keys), sql.key_hash(keys), sql.fingerprint(columns)
     nulls = shared = 0
     null_rows: list[str] = []
     shared_keys: list[str] = []
     first = f"[1:{KEY_EXAMPLES}]"
-    for file in nulls_in:
+    for files in nulls_in:
         [(count, examples)] = run(
             connection,
             f"SELECT count(*), list(f::VARCHAR ORDER BY f){first} FROM (SELECT {fingerprint} AS f"
-            f" FROM read_parquet('{file}') WHERE NOT ({whole}))",
+            f" FROM read_parquet({_list(files)}) WHERE NOT ({whole}))",
         )
         nulls, null_rows = nulls + count, null_rows + (examples or [])
-    for file in shared_in:
+    for files in shared_in:
         [(count, examples)] = run(
             connection,
             f"SELECT coalesce(sum(n), 0)::BIGINT, list(k::VARCHAR ORDER BY k){first} FROM (SELECT {key_hash} AS k,"
-            f" count(*) AS n FROM read_parquet('{file}') WHERE {whole} GROUP BY k HAVING n > 1)",
+            f" count(*) AS n FROM read_parquet({_list(files)}) WHERE {whole} GROUP BY k HAVING n > 1)",
         )
         shared, shared_keys = shared + count, shared_keys + (examples or [])
     if nulls or shared:
@@ -93,6 +94,10 @@ def check_keys(
             f"{' and '.join(what)} (for example {', '.join(examples)}). Nothing was sent. "
             "Make the query give each key once."
         )
+
+
+def _list(files: Sequence[Path]) -> str:
+    return f"[{', '.join(literal(str(file)) for file in files)}]"
 
 
 def _some(hashes: list[str]) -> str:

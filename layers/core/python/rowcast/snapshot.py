@@ -15,9 +15,11 @@ from rowcast.lock import held
 from rowcast.models import Column, Manifest, Run
 from rowcast.ports import Clock, DebtStore, DefinitionStore, SnapshotStore, Source, StateStore
 from rowcast.replay import Past, past_runs
-from rowcast.staging import index, restage, stage, store_partition
+from rowcast.staging import index, repartition, stage, store_partition
 
 MAX_PARTITIONS = 4096
+FIRST_BITS = 4
+"""log2 of the partitions in which a first run, which knows no number of rows, sets rows aside."""
 MOST_RUNS = 50_000
 """More than a sync that runs each minute has in the time for which changes are kept."""
 
@@ -123,14 +125,14 @@ def take_snapshot(
     """
     scratch = needs.scratch
     with engine(scratch, needs.engine_mb) as connection:
-        bits = _bits(len(baseline.partitions)) if baseline else 0
+        bits = _bits(len(baseline.partitions)) if baseline else FIRST_BITS
         columns, files = stage(definition, source, connection, scratch, bits)
         rows = sum(file.rows for file in files.values())
         if rows and baseline is not None and baseline.rows:  # a CSV without rows has only text columns
             check_key_types(definition, columns, baseline)
-        wanted = partition_bits(rows, bits, definition.limits.rows_per_partition)
+        wanted = partition_bits(rows, bits if baseline else 0, definition.limits.rows_per_partition)
         if files and wanted != bits:
-            files = restage(definition, columns, connection, scratch, wanted)
+            files = repartition(definition, columns, files, connection, scratch, (bits, wanted))
         prints = index(definition, columns, files, connection)
         prefix = f"snapshots/{definition.sync}/{run}/{needs.attempt}"
         same = baseline if baseline is not None and _same_form(columns, 2**wanted, baseline) else None

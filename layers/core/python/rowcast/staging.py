@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +14,13 @@ import msgspec
 from rowcast import columns as sql
 from rowcast import fingerprints
 from rowcast.definition import Definition
+from rowcast.engine import columns as engine_columns
 from rowcast.engine import run
 from rowcast.errors import SourceFailed
+from rowcast.fingerprints import Fingerprints
 from rowcast.keys import check_keys, key_columns
 from rowcast.models import Column, Partition
+from rowcast.parquet import without_columns
 from rowcast.ports import SnapshotStore, Source
 
 if TYPE_CHECKING:
@@ -24,9 +29,18 @@ if TYPE_CHECKING:
 PARQUET = "FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE 65536"
 """Read twice as fast as zstd of version 1, and a tenth larger: docs/benchmarks.md."""
 
+_KEY, _UPPER, _LOWER, _PARTITION = "_key_hash", "_fingerprint_upper", "_fingerprint_lower", "_key_hash_partition"
+_HASHES = (_KEY, _UPPER, _LOWER)
+"""Columns of a staged file that are not stored. No column of a source may be called like them."""
+
+LEAST_ROWS = 16_384
+"""Of a row group: reading files of smaller ones costs more."""
+
 
 class StagedFile(msgspec.Struct, frozen=True):
-    path: Path
+    """A partition's rows, file after file, each with its key's hash and its fingerprint."""
+
+    paths: tuple[Path, ...]
     rows: int
 
 
@@ -38,7 +52,14 @@ def stage(
     try:
         with source.query(definition.query, connection) as result:
             keys = key_columns(definition, result.columns)
-            return result.columns, _write(connection, result.relation, result.columns, keys, scratch / "staged", bits)
+            key_hash, fingerprint = sql.key_hash(keys), sql.fingerprint(result.columns)
+            names = ", ".join(sql.quote(column.name) for column in result.columns)
+            relation = (
+                f"(SELECT {names}, (k >> 64)::UBIGINT AS {_KEY}, (f >> 64)::UBIGINT AS {_UPPER},"
+                f" (f & {2**64 - 1}::UHUGEINT)::UBIGINT AS {_LOWER} FROM"
+                f" (SELECT *, {key_hash}::UHUGEINT AS k, {fingerprint}::UHUGEINT AS f FROM {result.relation}))"
+            )
+            return result.columns, _write(connection, relation, keys, scratch / "staged", bits)
     except duckdb.Error as error:
         raise SourceFailed(
             f"The query of {definition.sync} failed while its result was read ({type(error).__name__}); "
@@ -47,54 +68,51 @@ def stage(
 
 
 def _write(
-    connection: duckdb.DuckDBPyConnection,
-    relation: str,
-    columns: Sequence[Column],
-    keys: Sequence[Column],
-    folder: Path,
-    bits: int,
+    connection: duckdb.DuckDBPyConnection, relation: str, keys: Sequence[Column], folder: Path, bits: int
 ) -> dict[int, StagedFile]:
-    names = ", ".join(sql.quote(column.name) for column in columns)
     # a row with a null in its key has no hash
-    partition = f"CASE WHEN {sql.not_null(keys)} THEN {sql.partition_of(sql.key_hash(keys), bits)} ELSE 0 END"
+    partition = f"CASE WHEN {sql.not_null(keys)} THEN ({_KEY} >> {64 - bits})::INTEGER ELSE 0 END" if bits else "0"
     folder.mkdir()
     run(
         connection,
-        f"COPY (SELECT {names}, {partition} AS _partition FROM {relation}) TO '{folder}' "
-        f"({PARQUET}, PARTITION_BY (_partition))",
+        f"COPY (SELECT *, {partition} AS {_PARTITION} FROM {relation}) TO '{folder}' "
+        f"({PARQUET}, PARTITION_BY ({_PARTITION}))",
     )
-    return {number: _single(connection, path) for number, path in _folders(folder)}
+    return _written(connection, folder)
 
 
-def _folders(folder: Path) -> Iterator[tuple[int, Path]]:
-    for path in sorted(folder.glob("_partition=*")):
-        yield int(path.name.removeprefix("_partition=")), path
+def _written(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[int, StagedFile]:
+    if not any(folder.iterdir()):
+        return {}
+    found: dict[int, StagedFile] = {}
+    counted = f"SELECT file_name, num_rows FROM parquet_file_metadata('{folder}/*/*.parquet') ORDER BY file_name"
+    for name, rows in run(connection, counted):
+        path = Path(name)
+        number = int(path.parent.name.removeprefix(f"{_PARTITION}="))
+        before = found.get(number, StagedFile((), 0))
+        found[number] = StagedFile((*before.paths, path), before.rows + rows)
+    return found
 
 
-def _single(connection: duckdb.DuckDBPyConnection, folder: Path) -> StagedFile:
-    files = sorted(folder.glob("*.parquet"))
-    path = files[0]
-    if len(files) > 1:
-        path = folder.with_suffix(".parquet")
-        run(
-            connection,
-            f"COPY (SELECT * FROM read_parquet('{folder}/*.parquet', hive_partitioning = false)) TO '{path}' "
-            f"({PARQUET})",
-        )
-    [(count,)] = run(connection, f"SELECT count(*) FROM read_parquet('{path}')")
-    return StagedFile(path, count)
-
-
-def restage(
+def repartition(
     definition: Definition,
     columns: Sequence[Column],
+    files: dict[int, StagedFile],
     connection: duckdb.DuckDBPyConnection,
     scratch: Path,
-    bits: int,
+    bits: tuple[int, int],
 ) -> dict[int, StagedFile]:
-    relation = f"read_parquet('{scratch}/staged/*/*.parquet', hive_partitioning = false)"
-    keys = key_columns(definition, columns)
-    return _write(connection, relation, columns, keys, scratch / "restaged", bits)
+    """The same rows in 2^bits[1] partitions instead of 2^bits[0]: as they lie, or, where that would make small row
+    groups or a partition is to be split, written anew."""
+    current, wanted = bits
+    if wanted > current or sum(file.rows for file in files.values()) < LEAST_ROWS << current:
+        relation = f"read_parquet('{scratch}/staged/*/*.parquet', hive_partitioning = false)"
+        return _write(connection, relation, key_columns(definition, columns), scratch / "restaged", wanted)
+    united: dict[int, StagedFile] = {}
+    for number, file in sorted(files.items()):
+        before = united.get(number >> current - wanted, StagedFile((), 0))
+        united[number >> current - wanted] = StagedFile((*before.paths, *file.paths), before.rows + file.rows)
+    return united
 
 
 class StagedIndex(msgspec.Struct, frozen=True):
@@ -104,6 +122,7 @@ class StagedIndex(msgspec.Struct, frozen=True):
     digest: str
     sha256: str
     bytes: int
+    has_twins: bool
 
 
 def index(
@@ -113,20 +132,26 @@ def index(
     connection: duckdb.DuckDBPyConnection,
 ) -> dict[int, StagedIndex]:
     """Raises SourceFailed unless each row has a key of its own."""
-    keys = key_columns(definition, columns)
-    key_hash, fingerprint = sql.key_hash(keys), sql.fingerprint(columns)
-    made: dict[int, StagedIndex] = {}
-    suspects: list[Path] = []
-    for number, file in files.items():
-        found = fingerprints.compute(connection, file.path, key_hash, fingerprint)
-        if found.has_twins:
-            suspects.append(file.path)
-        path = file.path.with_suffix(".fingerprints")
-        written = found.write(path)
-        made[number] = StagedIndex(path, written.digest, written.sha256, written.bytes)
-    nulls = [file.path for number, file in files.items() if not number]  # where rows without a key hash lie
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        made = dict(zip(files, pool.map(lambda file: _index(file, connection), files.values()), strict=True))
+    suspects = [file.paths for number, file in files.items() if made[number].has_twins]
+    nulls = [file.paths for number, file in files.items() if not number]  # where rows without a key hash lie
     check_keys(definition, columns, connection, nulls_in=nulls, shared_in=suspects)
     return made
+
+
+def _index(file: StagedFile, connection: duckdb.DuckDBPyConnection) -> StagedIndex:
+    parts, start = [], 0
+    with connection.cursor() as own:
+        for path in file.paths:
+            select = f"SELECT {', '.join(_HASHES)}, file_row_number::UBIGINT + {start} FROM"
+            keys, upper, lower, rows = engine_columns(own, f"{select} read_parquet('{path}', file_row_number = true)")
+            parts.append(Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows))
+            start += len(keys)
+    found = fingerprints.in_order(fingerprints.joined(parts))
+    path = file.paths[0].with_suffix(".fingerprints")
+    written = found.write(path)
+    return StagedIndex(path, written.digest, written.sha256, written.bytes, found.has_twins)
 
 
 EMPTY = Partition(key=None, rows=0, digest=hashlib.sha256().hexdigest(), sha256="", bytes=0)
@@ -144,16 +169,16 @@ def store_partition(
         return EMPTY
     if same is not None and same.digest == prints.digest:
         return same
-    with file.path.open("rb") as data:
-        digest = hashlib.file_digest(data, "sha256").hexdigest()
-    store.put_file(f"{key}.parquet", file.path)
+    path = file.paths[0].with_suffix(".stored")
+    sha256 = without_columns(file.paths, path, _HASHES)
+    store.put_file(f"{key}.parquet", path)
     store.put_file(f"{key}.fingerprints", prints.path)
     return Partition(
         key=f"{key}.parquet",
         rows=file.rows,
         digest=prints.digest,
-        sha256=digest,
-        bytes=file.path.stat().st_size,
+        sha256=sha256,
+        bytes=path.stat().st_size,
         fingerprints=f"{key}.fingerprints",
         fingerprints_sha256=prints.sha256,
     )
