@@ -18,7 +18,7 @@ from rowcast.replay import Past, past_runs
 from rowcast.staging import index, repartition, stage, store_partition
 
 MAX_PARTITIONS = 4096
-FIRST_BITS = 4
+FIRST_BITS = 3
 """log2 of the partitions in which a first run, which knows no number of rows, sets rows aside."""
 MOST_RUNS = 50_000
 """More than a sync that runs each minute has in the time for which changes are kept."""
