@@ -50,13 +50,14 @@ and two blobs of doubles whose first two signs differ in every case. A change be
 save a seventh of the whole. So on two cores that the server shares, the time is the processor's: more readers help
 where the server or the network holds one reader up and cores are left over, not here.
 
-Each row is hashed once, while it is read. Only the hashes are read back, and the stored files are the staged ones without
-them, their column chunks copied as they are. Of 1 M rows in memory, on busy cores: 2.1 CPU s for both hashes (of which 0.5
-to 0.8 to build their text), 0.8 for partitioned Parquet, 0.5 for sorting and writing fingerprints, 0.1 for the stored
-files. Against hashing in a second pass that is a tenth less with several partitions and nothing with one (up to 1 M rows),
-where the first pass had no use for key hashes. Where a table had outgrown or shrunk below its partitions it is a third
-less (6.2 to 4.1), since small partitions are put together without being written a second time; only a partition that must
-be split is. A first run sets its rows aside in eight, and so writes them twice above 4 M rows.
+Each row is hashed once, while it is read. Only the hashes are read back, and the stored files are the staged ones
+without them, their column chunks copied as they are. Of 1 M rows in memory, on busy cores: 2.1 CPU s for both hashes
+(of which 0.5 to 0.8 to build their text), 0.8 for partitioned Parquet, 0.5 for sorting and writing fingerprints, 0.1
+for the stored files. Against hashing in a second pass that is a tenth less with several partitions and nothing with
+one (up to 1 M rows), where the first pass had no use for key hashes. Where a table had outgrown or shrunk below its
+partitions it is a third less (6.2 to 4.1), since small partitions are put together without being written a second
+time; only a partition that must be split is. A first run sets its rows aside in eight, and so writes them twice above
+4 M rows.
 
 A CSV file is read once for its dialect, once for its fractions, so that decimals stay exact, and once for its rows.""",
 )

@@ -63,9 +63,8 @@ def test_rows_are_found_by_the_statistics_that_moved_along(
     options = "FORMAT parquet, ROW_GROUP_SIZE 2048"
     files = [written(connection, tmp_path / str(a), f"range({a}, {a + 20000}) AS t(i)", options) for a in (0, 20_000)]
     without_columns(files, tmp_path / "one", ["id"])
-    found = (
-        f"SELECT few FROM read_parquet('{tmp_path}/one') WHERE many = md5('33333') AND made > TIMESTAMPTZ '2026-01-01 09:00:00+00'"
-    )
+    made = "made > TIMESTAMPTZ '2026-01-01 09:00:00+00'"
+    found = f"SELECT few FROM read_parquet('{tmp_path}/one') WHERE many = md5('33333') AND {made}"
     assert connection.execute(found).fetchall() == [(None,)]
     [(groups, rows)] = connection.execute(
         f"SELECT num_row_groups, num_rows FROM parquet_file_metadata('{tmp_path}/one')"
