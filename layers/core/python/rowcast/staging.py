@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,7 +85,7 @@ def _written(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[int, S
     found: dict[int, StagedFile] = {}
     counted = f"SELECT file_name, num_rows FROM parquet_file_metadata('{folder}/*/*.parquet') ORDER BY file_name"
     for name, rows in run(connection, counted):
-        path = Path(name)
+        path = folder.joinpath(*Path(name).parts[-2:])
         number = int(path.parent.name.removeprefix(f"{_PARTITION}="))
         before = found.get(number, StagedFile((), 0))
         found[number] = StagedFile((*before.paths, path), before.rows + rows)
@@ -132,8 +130,7 @@ def index(
     connection: duckdb.DuckDBPyConnection,
 ) -> dict[int, StagedIndex]:
     """Raises SourceFailed unless each row has a key of its own."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        made = dict(zip(files, pool.map(lambda file: _index(file, connection), files.values()), strict=True))
+    made = {number: _index(file, connection) for number, file in files.items()}
     suspects = [file.paths for number, file in files.items() if made[number].has_twins]
     nulls = [file.paths for number, file in files.items() if not number]  # where rows without a key hash lie
     check_keys(definition, columns, connection, nulls_in=nulls, shared_in=suspects)
@@ -142,12 +139,13 @@ def index(
 
 def _index(file: StagedFile, connection: duckdb.DuckDBPyConnection) -> StagedIndex:
     parts, start = [], 0
-    with connection.cursor() as own:
-        for path in file.paths:
-            select = f"SELECT {', '.join(_HASHES)}, file_row_number::UBIGINT + {start} FROM"
-            keys, upper, lower, rows = engine_columns(own, f"{select} read_parquet('{path}', file_row_number = true)")
-            parts.append(Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows))
-            start += len(keys)
+    for path in file.paths:
+        select = f"SELECT {', '.join(_HASHES)}, file_row_number::UBIGINT + {start} FROM"
+        keys, upper, lower, rows = engine_columns(
+            connection, f"{select} read_parquet('{path}', file_row_number = true)"
+        )
+        parts.append(Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows))
+        start += len(keys)
     found = fingerprints.in_order(fingerprints.joined(parts))
     path = file.paths[0].with_suffix(".fingerprints")
     written = found.write(path)
