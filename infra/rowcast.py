@@ -6,13 +6,14 @@ from aws_cdk import Annotations, Duration, Stack, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from infra.constructs.alarms import Alarms
 from infra.constructs.channels import Channels
 from infra.constructs.dashboard import Dashboards
 from infra.constructs.functions import Functions
-from infra.constructs.grants import give
+from infra.constructs.grants import Grant, give
 from infra.constructs.layers import Layers, Platform
 from infra.constructs.queries import Queries
 from infra.constructs.schedules import Schedules
@@ -116,9 +117,12 @@ class Rowcast(Construct):
                 storage=self.storage,
                 functions=self.functions,
                 schedules=schedules,
+                alarms=self.alarms,
+                debts_may_wait=debts_may_wait,
             )
-            self.alarms.on_old_debts(sync.name, deployed.retry_queue, age=debts_may_wait)
             syncs[sync.name] = deployed
+        if syncs:
+            self._let_read_definitions(next(iter(syncs.values())).definition)
         self.alarms.on_late_syncs()
         self.alarms.on_long_owed(age=debts_may_wait)
         Watch(self, "Watch", function=self.functions.watch, syncs=list(syncs))
@@ -128,6 +132,13 @@ class Rowcast(Construct):
         for snapshot in self.functions.snapshots:
             self.workflow.let_invoke(snapshot)
         return syncs
+
+    def _let_read_definitions(self, one: s3_assets.Asset) -> None:
+        """One right for all of them, which lie in one bucket."""
+        assets = one.bucket.arn_for_objects("*.json")
+        grant = Grant(("s3:GetObject",), (assets,), why="A definition's key changes with its content.")
+        for reader in (self.functions.open, self.functions.watch):
+            give(reader.role, [grant])
 
     def _observe(self, syncs: list[str]) -> None:
         self.alarms.on_functions(self.functions.all)

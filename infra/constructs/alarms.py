@@ -24,6 +24,8 @@ NEAR = 0.9
 """Of a function's time limit: whoever needs more will soon run out of it."""
 THROTTLED = 50
 LOOK_EVERY = Duration.minutes(15)
+SHOWN = 100
+"""Alarms that a widget of a dashboard takes."""
 LOOKS = 2
 """That must agree: between a deployment's steps a sync is listed which cannot be looked at yet."""
 TOLD_BY_ALERTS = ("RunFailed", "SyncsLate")
@@ -39,7 +41,8 @@ class Alarms(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, *, name: str) -> None:
         super().__init__(scope, construct_id)
-        self.all: list[cloudwatch.IAlarm] = []
+        self._own: list[cloudwatch.IAlarm] = []
+        self._of_syncs: list[cloudwatch.IAlarm] = []
         self._name, self.prefix = name, f"{name}/platform/"
         cloudwatch_here = iam.ServicePrincipal(
             "cloudwatch.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
@@ -49,6 +52,11 @@ class Alarms(Construct):
         self.topic = sns.Topic(self, "Topic", display_name="Rowcast", master_key=self.key, enforce_ssl=True)
         self.topic.add_to_resource_policy(refusing_others(self, "sns:Publish", self.topic.topic_arn))
         self.topic.add_to_resource_policy(_by(cloudwatch_here, ["sns:Publish"], self.topic.topic_arn))
+
+    @property
+    def shown(self) -> list[cloudwatch.IAlarm]:
+        """As many as a dashboard can, the deployment's own first: one of those watches all syncs' debts together."""
+        return [*self._own, *self._of_syncs][:SHOWN]
 
     def on_failed_runs(self, state_machine: sfn.StateMachine) -> None:
         for construct_id, metric in (
@@ -124,10 +132,11 @@ class Alarms(Construct):
             period=LOOK_EVERY,
         )
 
-    def on_old_debts(self, sync: str, queue: sqs.Queue, *, age: Duration) -> None:
+    def on_old_debts(self, stack: Construct, *, sync: str, queue: sqs.Queue, age: Duration) -> None:
+        """`stack`: the sync's, where the alarm is deployed."""
         metric = queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum")
         text = f"Rows of the sync {sync} have waited too long for another try: rowcast rejects {sync}"
-        self._alarm(f"OldDebts-{sync}", metric, age.to_seconds(), text)
+        self._alarm(f"OldDebts-{sync}", metric, age.to_seconds(), text, stack=stack)
 
     def _alarm(
         self,
@@ -138,13 +147,15 @@ class Alarms(Construct):
         periods: int = 1,
         *,
         unknown: bool = False,
+        stack: Construct | None = None,
     ) -> None:
         """`unknown`: no data is no good news, since something measures all the time."""
         missing = cloudwatch.TreatMissingData
+        name = (f"{self._name}/runs/" if construct_id in TOLD_BY_ALERTS else self.prefix) + construct_id
         alarm = cloudwatch.Alarm(
-            self,
+            stack or self,
             construct_id,
-            alarm_name=(f"{self._name}/runs/" if construct_id in TOLD_BY_ALERTS else self.prefix) + construct_id,
+            alarm_name=name,
             metric=metric,
             alarm_description=description,
             threshold=threshold,
@@ -153,7 +164,10 @@ class Alarms(Construct):
             treat_missing_data=missing.MISSING if unknown else missing.NOT_BREACHING,
         )
         alarm.add_alarm_action(actions.SnsAction(self.topic))
-        self.all.append(alarm)
+        if stack is None:
+            self._own.append(alarm)
+        else:  # by its name, so that what shows it does not wait for that stack
+            self._of_syncs.append(cloudwatch.Alarm.from_alarm_name(self, construct_id, name))
 
 
 def _by(principal: iam.IPrincipal, what: list[str], resource: str) -> iam.PolicyStatement:

@@ -63,7 +63,7 @@ class Dashboards(Construct):
         handlers = functions.all
         return [
             [
-                cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms.all, width=HALF, height=HEIGHT),
+                cloudwatch.AlarmStatusWidget(title="Alarms", alarms=alarms.shown, width=HALF, height=HEIGHT),
                 self._graph("Runs", self._totals("Failed", "Held", "Completed"), width=QUARTER, stacked=True),
                 self._graph("Syncs that are late", [self._of_looks("LateSyncs", _RED)], width=QUARTER),
             ],

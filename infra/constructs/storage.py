@@ -51,6 +51,7 @@ class Storage(Construct):
         self.undelivered_schedules = self.queue(self, "UndeliveredSchedules")
         self.undelivered_alerts = self.queue(self, "UndeliveredAlerts")
         acknowledge(self.bucket, "AwsSolutions-S1", "CloudTrail's data events log access where an account wants it.")
+        acknowledge(self.quarantine, "AwsSolutions-SQS3", "This is the retry queues' dead-letter queue.")
         acknowledge(self.undelivered_schedules, "AwsSolutions-SQS3", "This is the schedules' dead-letter queue.")
         acknowledge(self.undelivered_alerts, "AwsSolutions-SQS3", "This is the alerts' dead-letter queue.")
         for queue in (self.quarantine, self.undelivered_schedules, self.undelivered_alerts):

@@ -1,20 +1,22 @@
-"""What one sync deploys: its definition, the parameter that names it, its delivery role, schedule, retry queue."""
+"""What one sync deploys, in a stack of its own: its definition and the parameter that names it, its delivery role,
+schedule, retry queue and alarm."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import msgspec
-from aws_cdk import Aws, CfnOutput, Duration, Fn, Stack, Stage
+from aws_cdk import CfnOutput, Duration, Fn, NestedStack, Stack, Stage
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
+from infra.constructs.alarms import Alarms
 from infra.constructs.delivery import DeliveryRole
 from infra.constructs.functions import Functions, Handler
-from infra.constructs.grants import Grant, give
+from infra.constructs.grants import Grant
 from infra.constructs.schedules import Schedules
 from infra.constructs.storage import Storage
 from project.model import Sync
@@ -24,8 +26,12 @@ from rowcast.models import Deployment
 OPEN_GIVES_UP_AFTER = 20
 
 
-class SyncResources(Construct):
-    """The parameter's value is a `Deployment`: all that a run needs to know of where its sync is deployed."""
+class SyncResources(NestedStack):
+    """A nested stack, since CloudFormation takes 500 resources a stack. Nothing of the whole deployment waits for it.
+
+    The parameter's value is a `Deployment`: all that a run needs to know of where its sync is deployed.
+    `debts_may_wait`: for another try.
+    """
 
     def __init__(
         self,
@@ -37,12 +43,17 @@ class SyncResources(Construct):
         storage: Storage,
         functions: Functions,
         schedules: Schedules,
+        alarms: Alarms,
+        debts_may_wait: Duration,
     ) -> None:
-        super().__init__(scope, construct_id)
+        super().__init__(scope, construct_id, description=f"Rowcast: the sync {sync.name}")
+        self._show_in_diffs()
+        self._whole = scope
         definition = sync.definition
         self.snapshot = functions.snapshot(definition.source)
         fan_out = functions.fan_out(definition.destination)
         self.retry_queue = self._retry_queue(storage, functions)
+        self.definition = self._asset(definition)
         role = DeliveryRole(
             self,
             "Delivery",
@@ -53,13 +64,20 @@ class SyncResources(Construct):
         self._parameter(
             sync,
             name,
-            asset=self._asset(definition, functions.open, functions.watch),
+            asset=self.definition,
             delivery_role=role.role,
             snapshot=self.snapshot,
             fan_out=fan_out,
         )
         if sync.schedule.expression is not None:
             schedules.add(self, "Schedule", sync=sync.name, schedule=sync.schedule)
+        alarms.on_old_debts(self, sync=sync.name, queue=self.retry_queue, age=debts_may_wait)
+
+    def _show_in_diffs(self) -> None:
+        """`cdk diff` finds the template of a nested stack by this alone."""
+        assert self.nested_stack_resource is not None, "a nested stack is a resource of another"
+        self.nested_stack_resource.add_metadata("aws:asset:path", self.template_file)
+        self.nested_stack_resource.add_metadata("aws:asset:property", "TemplateURL")
 
     def _retry_queue(self, storage: Storage, functions: Functions) -> sqs.Queue:
         """Its own policy says who uses it, so that no role's policy grows with the number of syncs.
@@ -82,17 +100,13 @@ class SyncResources(Construct):
             queue.add_to_resource_policy(statement)
         return queue
 
-    def _asset(self, definition: definitions.Definition, *readers: Handler) -> s3_assets.Asset:
+    def _asset(self, definition: definitions.Definition) -> s3_assets.Asset:
         stage = Stage.of(self)
         assert stage is not None, "a construct of an app is in a stage"
         file = Path(stage.outdir) / "definitions" / f"{definition.sync}.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(definitions.encode(definition))
-        asset = s3_assets.Asset(self, "Definition", path=str(file))
-        assets = asset.bucket.arn_for_objects("*.json")
-        for reader in readers:
-            give(reader.role, [Grant(("s3:GetObject",), (assets,), why="A definition's key changes with its content.")])
-        return asset
+        return s3_assets.Asset(self, "Definition", path=str(file))
 
     def _parameter(
         self,
@@ -104,7 +118,7 @@ class SyncResources(Construct):
         snapshot: Handler,
         fan_out: Handler,
     ) -> None:
-        external_id = _external_id(sync)
+        external_id = _external_id(sync, Stack.of(self._whole))
         deployment = Deployment(
             definition_bucket=asset.s3_bucket_name,
             definition_key=asset.s3_object_key,
@@ -127,23 +141,24 @@ class SyncResources(Construct):
             account = sync.definition.destination.account
             assert account is not None, "an external id is made for a role of another account"
             CfnOutput(
-                self,
-                "ExternalId",
+                self._whole,
+                f"{self.node.id}-ExternalId",
                 value=external_id,
                 description=f"What the trust policy of {account.role_arn} must ask for as sts:ExternalId",
             )
             CfnOutput(
-                self,
-                "DeliveryRoleArn",
+                self._whole,
+                f"{self.node.id}-DeliveryRoleArn",
                 value=delivery_role.role_arn,
                 description=f"Whom the trust policy of {account.role_arn} must name as principal",
             )
 
 
-def _external_id(sync: Sync) -> str | None:
+def _external_id(sync: Sync, stack: Stack) -> str | None:
     """For a role of another account that is given no id: the sync's own, which nobody else can guess, since
-    CloudFormation makes the last part of a stack's ARN at random. It stays the same as long as the stack."""
+    CloudFormation makes the last part of a stack's ARN at random. It stays the same as long as `stack`, the whole
+    deployment's."""
     account = sync.definition.destination.account
     if account is None or account.role_arn is None or account.external_id is not None:
         return None
-    return f"rowcast-{sync.name}-{Fn.select(2, Fn.split('/', Aws.STACK_ID))}"
+    return f"rowcast-{sync.name}-{Fn.select(2, Fn.split('/', stack.stack_id))}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ from tests.e2e.folder import ROOT
 from workbench.aws import Aws
 from workbench.deployment import find_stack
 from workbench.local import provision, server
-from workbench.local.template import for_emulator
+from workbench.local.template import fit
 from workbench.running import Execution
 
 pytestmark = pytest.mark.emulator
@@ -54,10 +53,6 @@ def cdk(folder: Path, local: server.LocalAws, *arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def take_out_what_the_emulator_refuses(file: Path) -> None:
-    file.write_text(json.dumps(for_emulator(json.loads(file.read_text()))))
-
-
 def test_what_cdk_deploys_runs(tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     shutil.copytree(ROOT / "examples" / "shop", folder, ignore=shutil.ignore_patterns(".rowcast"))
@@ -67,7 +62,7 @@ def test_what_cdk_deploys_runs(tmp_path: Path) -> None:
         app = ["--app", f"{ROOT / '.venv' / 'bin' / 'python'} app.py", "--output", str(out)]
         cdk(folder, local, "bootstrap", f"aws://{local.account}/{local.region}", *app)
         cdk(folder, local, "synth", "--quiet", *app)
-        take_out_what_the_emulator_refuses(out / "Rowcast.template.json")
+        fit(out)
         cdk(folder, local, "deploy", "--require-approval", "never", "--app", str(out))
         place = find_stack(Aws(local=local), "Rowcast")
         needs = provision.needs(project.load(folder))

@@ -98,10 +98,12 @@ class Aws:
         self.client("ssm").put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="30", Type="String")
         for asset in json.loads((template.folder / "Rowcast.assets.json").read_text())["files"].values():
             body = _content(template.folder / asset["source"]["path"], asset["source"]["packaging"])
+            if asset["source"]["path"] in template.nested:
+                body = json.dumps(as_the_emulator_reads(json.loads(body))).encode()
             for destination in asset["destinations"].values():
                 s3.put_object(Bucket=ASSETS, Key=destination["objectKey"], Body=body)
         s3.put_object(
-            Bucket=ASSETS, Key="deployed.json", Body=json.dumps(as_the_emulator_reads(template.body)).encode()
+            Bucket=ASSETS, Key="deployed.json", Body=json.dumps(as_the_emulator_reads(template.deployed)).encode()
         )
         cloudformation.create_stack(
             StackName="Rowcast",

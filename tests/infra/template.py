@@ -1,4 +1,4 @@
-"""Reading a synthesized template: resources by type, who may do what, hashes masked."""
+"""Reading a synthesized template, with those nested in it: resources by type, who may do what, hashes masked."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.docs.intrinsics import flat, listed
+from workbench.docs.nested import STACK, as_one, file_of
 
 __all__ = ["Resource", "Template", "flat", "listed"]
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -15,9 +16,16 @@ Resource = dict[str, Any]
 
 
 class Template:
+    """`deployed` is the file; `body` and `resources` read it and its nested templates as one."""
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.body: dict[str, Any] = json.loads((folder / "Rowcast.template.json").read_text())
+        self.deployed: dict[str, Any] = json.loads((folder / "Rowcast.template.json").read_text())
+        self.nested: dict[str, dict[str, Any]] = {
+            file: json.loads((folder / file).read_text())
+            for file in (file_of(one) for one in self.deployed["Resources"].values() if one["Type"] == STACK)
+        }
+        self.body = as_one(self.deployed, self.nested)
         self.resources: dict[str, Resource] = self.body["Resources"]
 
     def of_type(self, kind: str) -> dict[str, Resource]:
@@ -30,7 +38,9 @@ class Template:
         return found[0]
 
     def masked(self) -> dict[str, Any]:
-        masked: dict[str, Any] = json.loads(HASH.sub("<hash>", json.dumps(self.body)))
+        """All templates, by file."""
+        whole = {"Rowcast.template.json": self.deployed, **self.nested}
+        masked: dict[str, Any] = json.loads(HASH.sub("<hash>", json.dumps(whole)))
         return masked
 
     def statements(self, role: str) -> list[dict[str, Any]]:

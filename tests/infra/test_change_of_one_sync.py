@@ -50,6 +50,18 @@ def test_a_change_of_one_sync_touches_that_sync_alone(template: Template, tmp_pa
     assert touched
     assert {name for name in touched if not name.startswith("RowcastSyncneworders")} == set()
     assert not [name for name in touched if "RetryQueue" in name]
+    assert changed_templates(template, after) == {"Rowcast.template.json", of_sync(after, ONE)}
+
+
+def changed_templates(before: Template, after: Template) -> set[str]:
+    """With hashes, by which a stack knows that one nested in it changed."""
+    files = [{"Rowcast.template.json": one.deployed, **one.nested} for one in (before, after)]
+    return {name for name in files[0].keys() | files[1].keys() if files[0].get(name) != files[1].get(name)}
+
+
+def of_sync(template: Template, name: str) -> str:
+    (file,) = (file for file in template.nested if file.startswith(f"RowcastSync{name.replace('-', '')}"))
+    return file
 
 
 ADDED = sync("newcomer", SHOP, EventBridgeDestination(), buses(added="orders"))
@@ -63,6 +75,7 @@ def test_another_sync_touches_no_sync_that_is_there_and_no_function_role_or_stor
     after = synth(tmp_path, of=with_syncs(lambda syncs: {**syncs, ADDED.name: ADDED}))
     touched = changed(template, after)
     assert {name for name in touched if not name.startswith(TOUCHED_BY_NUMBER)} == set()
+    assert changed_templates(template, after) == {"Rowcast.template.json", of_sync(after, ADDED.name)}
     assert {after.resources[name]["Type"] for name in touched if "Sync" not in name} == {
         "AWS::CloudWatch::Alarm",
         "AWS::CloudWatch::Dashboard",
@@ -76,5 +89,6 @@ def test_a_sync_that_is_removed_takes_its_own_resources_along_and_nothing_that_h
     after = synth(tmp_path, of=with_syncs(lambda syncs: {name: one for name, one in syncs.items() if name != ONE}))
     touched = changed(template, after)
     assert {name for name in touched if not name.startswith(("RowcastSyncneworders", *TOUCHED_BY_NUMBER[1:]))} == set()
+    assert changed_templates(template, after) == {"Rowcast.template.json", of_sync(template, ONE)}
     gone = {template.resources[name]["Type"] for name in set(template.resources) - set(after.resources)}
     assert not gone & {"AWS::S3::Bucket", "AWS::DynamoDB::Table"}

@@ -204,7 +204,7 @@ def test_people_hear_of_a_failure_once_and_of_the_recovery_once(deployed: Deploy
     told = mail()
     assert [text.splitlines()[0] for text in told] == ['"calls: a run failed"', '"calls: recovered (a run failed)"']
     assert "no files" in told[0]
-    assert "rowcast runs calls" in told[0]
+    assert "rowcast run-info" in told[0]
 
 
 def test_the_watch_looks_at_every_sync(deployed: Deployed) -> None:

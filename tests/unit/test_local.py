@@ -13,7 +13,7 @@ import pytest
 from rowcast.definition import SecretRef
 from workbench.local import provision, server
 from workbench.local.arrivals import arrivals
-from workbench.local.template import for_emulator
+from workbench.local.template import fit, for_emulator
 
 
 def template(**resources: Any) -> dict[str, Any]:
@@ -45,6 +45,15 @@ def test_alarms_on_several_metrics_are_left_out_and_those_on_one_stay() -> None:
 def test_schedules_are_deployed_and_do_not_fire() -> None:
     copy = for_emulator(template(Every=("AWS::Scheduler::Schedule", {"Properties": {"Name": "x"}})))
     assert copy["Resources"]["Every"]["Properties"] == {"Name": "x", "State": "DISABLED"}
+
+
+def test_templates_that_are_nested_in_another_are_fitted_too(tmp_path: Path) -> None:
+    every = template(Every=("AWS::Scheduler::Schedule", {"Properties": {}}))
+    for name in ("Whole.template.json", "One.nested.template.json"):
+        (tmp_path / name).write_text(json.dumps(every))
+    fit(tmp_path)
+    for file in tmp_path.iterdir():
+        assert json.loads(file.read_text())["Resources"]["Every"]["Properties"] == {"State": "DISABLED"}
 
 
 def event(sync: str, number: int, **more: Any) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from project import schema
 from workbench.docs import commands, dashboard, event_fields, machine, permissions
+from workbench.docs.nested import Body, as_one
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -18,13 +19,19 @@ def files() -> dict[Path, str]:
     """Every file that is made, with what it is to hold."""
     made = {DOCS / "reference" / name: content for name, content in schema.files().items()}
     made[DOCS / "reference" / "commands.md"] = commands.page()
-    made[DOCS / "reference" / "permissions.md"] = permissions.page(json.loads(TEMPLATE.read_text(encoding="utf-8")))
+    made[DOCS / "reference" / "permissions.md"] = permissions.page(reviewed())
     made[DOCS / "reference" / "event-fields.md"] = event_fields.page(DOCS / "reference" / "events")
     made[DOCS / "assets" / "state-machine.svg"] = machine.svg(json.loads(MACHINE.read_text(encoding="utf-8")))
-    pictures = dashboard.pictures(json.loads(TEMPLATE.read_text(encoding="utf-8")))
+    pictures = dashboard.pictures(reviewed())
     made |= {DOCS / "captures" / f"dashboard-{part}.svg": picture for part, picture in pictures.items()}
     made[DOCS / "decisions" / "README.md"] = decisions(DOCS / "decisions")
     return made
+
+
+def reviewed() -> Body:
+    """The reviewed template, with the nested ones in it."""
+    files = json.loads(TEMPLATE.read_text(encoding="utf-8"))
+    return as_one(files["Rowcast.template.json"], files)
 
 
 def decisions(folder: Path) -> str:

@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from rowcast.errors import RowcastError
 from workbench.local.server import ROOT
 from workbench.local.synth import stack_artifact
-from workbench.local.template import for_emulator
+from workbench.local.template import fit
 
 Client = Callable[[str], Any]
 BOOTSTRAP_VERSION = "30"
@@ -24,12 +24,13 @@ _FIXED_TIME = (2020, 1, 1, 0, 0, 0)
 
 
 def deploy(assembly: Path, client: Client, *, account: str, region: str) -> str:
-    """Brings the emulator's stack to what the assembly says; answers the stack's name."""
+    """Brings the emulator's stack to what the assembly says, whose templates it alters; answers the stack's name."""
+    fit(assembly)
     name, template, assets = stack_artifact(assembly)
     bucket = _bootstrap(client, account, region)
     for asset in assets.values():
         _upload(client("s3"), assembly, asset, bucket, account, region)
-    _apply(client("cloudformation"), name, _put_template(client("s3"), bucket, for_emulator(template)))
+    _apply(client("cloudformation"), name, _put_template(client("s3"), bucket, template))
     return name
 
 
