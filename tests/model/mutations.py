@@ -66,9 +66,16 @@ MUTATIONS = [
     Mutation(
         "random change ids",
         "I5",
+        "changetext.py",
+        "def change_id(naming: Naming) -> str:\n",
+        "def change_id(naming: Naming) -> str:\n    return 'substr(sha256(random()::VARCHAR), 1, 32)'\n",
+    ),
+    Mutation(
+        "random ids of what is owed",
+        "I5",
         "models.py",
-        "return short_hash(sync, destination, key_hash, before, after, str(generation))",
-        "import uuid\n    return uuid.uuid4().hex",
+        "    return short_hash(sync, destination, key_hash, before, after, str(generation))",
+        "    import uuid\n    return uuid.uuid4().hex",
     ),
     Mutation(
         "abandon an open run",

@@ -8,7 +8,7 @@ import pytest
 
 from rowcast.definition import Limits, Retry
 from rowcast.errors import LockLost, RunFailed
-from rowcast.models import Change
+from rowcast.models import Change, Notice
 from rowcast.ports import Verdict
 from tests.model.inline import inline
 from tests.world import World, sync_definition
@@ -49,6 +49,27 @@ def test_a_second_start_while_one_runs_says_so_and_starts_nothing() -> None:
     assert [answer["status"] for answer in answers] == ["already_running"] * 3
     assert {answer["run"] for answer in answers} == {first["run"]}
     assert [run.run for run in world.states.runs("orders", 10)] == [first["run"]]
+
+
+@pytest.mark.parametrize("how", ["while one runs", "after losing the lock to one"])
+def test_a_second_start_leaves_the_retry_queue_to_whoever_has_the_lock(how: str, monkeypatch: Any) -> None:
+    world = world_of(1)
+    world.target.answer = lambda message, attempt: Verdict(kind="rejected", reason="No")
+    world.run()
+    [owed] = world.owed().values()
+    notice = Notice(sync="orders", run=owed.last_run, chunk="0", key_hashes=[owed.key_hash])
+
+    def start_again(state: str) -> None:
+        if state == "seal":
+            world.queue.put(notice)
+            with monkeypatch.context() as patch:
+                if how == "after losing the lock to one":
+                    patch.setattr(world.executions, "is_running", lambda execution: False)
+                    patch.setattr(world.states, "take_lock", lambda seen, execution: None)
+                world.run()
+
+    world.run(on=start_again)
+    assert notice in [body for _, body in world.queue.visible]
 
 
 def test_two_starts_of_one_schedule_are_one_run() -> None:
@@ -182,6 +203,28 @@ def test_a_rejection_after_a_send_that_was_lost_leaves_the_row_in_doubt() -> Non
     world.target.answer = lambda message, attempt: Verdict(kind="rejected", reason="No")
     world.run()
     assert world.owed()[1].in_doubt
+
+
+def test_a_debt_s_change_that_is_made_again_keeps_its_id() -> None:
+    world = world_of(1)
+    world.target.answer = lambda message, attempt: Verdict(kind="rejected", reason="No")
+    world.run()
+    world.target.calls.clear()
+
+    def die(sent: Any) -> None:
+        raise Died
+
+    world.target.before_answer = die
+    with pytest.raises(Died):
+        world.run()
+    world.target.before_answer = lambda sent: None
+    world.changes.chunks.clear()
+    world.changes.progress.clear()
+    world.changes.partition_results.clear()
+    world.clock.time += 40 * 86400
+    world.run()
+    first, again = (call.messages[0].change.id for call in world.target.calls[:2])
+    assert first == again
 
 
 def test_a_run_that_is_finished_after_its_chunks_expired_makes_them_again() -> None:
