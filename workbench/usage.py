@@ -183,8 +183,8 @@ def _requests(work: Workload, cut: Shape, definition: Definition) -> Counter[tup
     }
     overflow = chunks if cut.chunk_bytes > INLINE_BYTES else 0
     s3 = {
-        "PutObject": 1 + (differing + 1 + 1) * some + sending + chunks + overflow + 3 * maps,
-        "GetObject": (1 + 1 + based) + (3 + 2 * based) * differing + 1 + based + cut.shares + 1 + evicting,
+        "PutObject": 1 + (2 * differing + 1 + 1) * some + sending + chunks + overflow + 3 * maps,
+        "GetObject": (1 + 1 + based) + (4 + 3 * based) * differing + 1 + based + cut.shares + 1 + evicting,
         "HeadObject": based + files,
         "ListObjectsV2": files,
     }
@@ -237,8 +237,8 @@ def _seconds(work: Workload, cut: Shape, definition: Definition, takes: Mapping[
 
 
 def _stored(work: Workload, cut: Shape) -> dict[str, float]:
-    """Parquet holds two hashes of 16 bytes and the row compressed."""
-    whole = work.rows * (32 + work.row_bytes / 4)
+    """A row has 28 bytes in the partition's fingerprints, and is compressed in its rows."""
+    whole = work.rows * (28 + work.row_bytes / 4)
     return {
         "snapshot": whole,
         "snapshot_of_run": whole * cut.differing / cut.partitions,

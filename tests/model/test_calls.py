@@ -43,7 +43,7 @@ def test_what_a_run_writes_grows_with_chunks_and_partitions_and_not_with_rows() 
         assert counting.calls["events", "PutEvents"] == calls
         assert counting.calls["dynamodb", "PutItem"] == chunks + partitions
         assert counting.calls["dynamodb", "UpdateItem"] == 2 * chunks + 2
-        assert counting.calls["s3", "PutObject"] == chunks + partitions + 4  # pin, manifest, two lists of work
+        assert counting.calls["s3", "PutObject"] == chunks + 2 * partitions + 4  # pin, manifest, two lists of work
 
 
 def test_a_fan_out_task_sends_several_chunks_where_there_are_many() -> None:

@@ -207,3 +207,15 @@ def test_the_policies_of_a_role_with_a_path_are_found(monkeypatch: pytest.Monkey
     roles = SimpleNamespace(get_scoped=lambda account, region, name: {"r": {"InlinePolicies": {"p": policy}}}.get(name))
     monkeypatch.setattr(iam, "_roles", roles)
     assert len(iam_evaluator._gather_role_policies("rowcast/Shop/r", "000000000000")) == 1
+
+
+def test_what_an_update_leaves_as_it_is_in_a_nested_stack_keeps_its_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ministack.services import cloudformation
+    from ministack.services.cloudformation import provisioners
+
+    monkeypatch.setattr(provisioners, "_update_resource", lambda kind, physical, *rest: (physical, {}))
+    held = {"child": {"_resources": {"Queue": {"PhysicalResourceId": "url", "Attributes": {"QueueName": "retry"}}}}}
+    monkeypatch.setattr(cloudformation, "_stacks", held)
+    mends.nested_updates()
+    answered = provisioners._update_resource("AWS::SQS::Queue", "url", {}, {}, "child", "Queue")
+    assert answered == ("url", {"QueueName": "retry"})

@@ -32,6 +32,7 @@ def apply(home: Path) -> None:
     quick_replies()
     error_types()
     roles_with_paths()
+    nested_updates()
     shared_layers(Path(os.environ["ROWCAST_LOCAL_LAYERS"]))
     bare_runtime(home / "runtime")
     recorder.record(home / "arrivals.jsonl")
@@ -81,6 +82,23 @@ def _forget_children(stepfunctions: Any, parent: str) -> None:
         stepfunctions._executions.pop(arn, None)
     for arn in runs:
         stepfunctions._map_runs.pop(arn, None)
+
+
+def nested_updates() -> None:
+    """AWS keeps the attributes of a resource of a nested stack that an update leaves as it is; ministack forgets those
+    that its type's update does not answer, so that an output or a resource that asks for one fails the update."""
+    from ministack.services.cloudformation import _stacks, provisioners
+
+    original = provisioners._update_resource
+
+    @functools.wraps(original)
+    def update(kind: str, physical: str, old: Any, new: Any, stack: str, logical: str, *more: Any) -> Any:
+        before = _stacks.get(stack, {}).get("_resources", {}).get(logical, {})
+        answered, attributes = original(kind, physical, old, new, stack, logical, *more)
+        kept = before.get("Attributes") if answered == before.get("PhysicalResourceId") else None
+        return answered, {**(kept or {}), **(attributes or {})}
+
+    provisioners._update_resource = update
 
 
 def bounded_history(keep: int) -> None:
