@@ -40,15 +40,15 @@ def test_a_renamed_sync_sends_what_changed_and_what_was_owed_and_the_old_name_ru
 
 
 def test_what_cannot_be_renamed_is_said(folder: Folder) -> None:
+    folder.sync("untried")
+    for name in ("twice", "taken"):
+        folder.sync(name)
+        folder.table(name, {"id": 1, "name": "a"})
+        folder.run(name)
     assert folder.rowcast("rename", "nobody", "somebody", "--local").returncode == 2
     assert folder.rowcast("rename", "events", "No Name", "--local").returncode == 2
-    never = folder.rowcast("rename", "quiet", "calm", "--local")
-    assert (never.returncode, never.stderr) == (1, "error: quiet has never run: there is nothing to take along.\n")
-    folder.table("twice", {"id": 1, "name": "a"})
-    folder.run("twice")
-    folder.sync("taken")
-    folder.table("taken", {"id": 1, "name": "a"})
-    folder.run("taken")
+    never = folder.rowcast("rename", "untried", "calm", "--local")
+    assert (never.returncode, never.stderr) == (1, "error: untried has never run: there is nothing to take along.\n")
     taken = folder.rowcast("rename", "twice", "taken", "--local")
     assert (taken.returncode, "taken has run before" in taken.stderr) == (1, True)
     assert folder.run("twice")["status"] == folder.run("taken")["status"] == "completed"
