@@ -21,6 +21,7 @@ from ministack.core import lambda_runtime
 from ministack.services import eventbridge, lambda_svc, stepfunctions
 from ministack.services.cloudformation import provisioners
 
+from tests.fakes import FakeClock
 from workbench.local import mends, recorder
 
 
@@ -115,12 +116,24 @@ def test_only_the_newest_closed_executions_are_kept() -> None:
     assert len(kept) == 10
 
 
-def test_a_reply_does_not_wait_for_log_lines() -> None:
+def test_a_reply_does_not_wait_for_log_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that comes 10 ms after the function has returned comes after the reply."""
+    told: list[str] = []
+    clock = FakeClock(0.0)
+    monkeypatch.setattr(lambda_runtime, "time", SimpleNamespace(time=clock.now, sleep=lambda s: pass_time(s)))
     mends.quick_replies()
     worker = lambda_runtime.Worker("canary", {}, b"")
-    before = time.monotonic()
+
+    def pass_time(seconds: float) -> None:
+        clock.time += seconds
+        if clock.time >= 0.01 and "line" not in told:
+            worker._stderr_queue.put("line")
+            told.append("line")
+
     worker._drain_stderr_bounded()
-    assert time.monotonic() - before < 0.02
+    told.append("reply")
+    pass_time(0.01)
+    assert told == ["reply", "line"]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # ministack leaves the pipes open
