@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import hypothesis.strategies as st
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from rowcast.definition import Guard, Limits, Message, Retry, Trigger, Triggers
 from rowcast.models import Notice, Selection
@@ -25,6 +32,7 @@ KINDS = st.sampled_from(["accepted", "rejected", "refused", "throttled", "in_dou
 DEATHS = st.one_of(st.none(), st.integers(1, 160))
 ANY = Guard(max_removed=1, max_changed=1, max_rejected=1, allow_empty=True)
 DAYS = 86_400
+SEED = int(os.environ.get("ROWCAST_SEED", "1"))
 counted = {"machines": 0, "steps": 0, "runs": 0, "deaths": 0, "looks_of_the_oracle": 0}
 
 
@@ -244,30 +252,61 @@ class Route(RuleBasedStateMachine):
             counted["looks_of_the_oracle"] += self.world.oracle.looks
 
 
-def drive(examples: int, steps: int, suite: str, *, shrink: bool) -> None:
+def drive(machine: type[Route], number: int, examples: int, steps: int, *, shrink: bool = False) -> None:
+    """Stories that depend on the number alone. A failure names it."""
+    told: Any = seed(number)(type("Route", (machine,), {}))
+    chosen = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        with remembered_engine():
+            run_state_machine_as_test(told, settings=chosen)
+    except BaseException as error:
+        error.add_note(f"ROWCAST_SEED={number} tells the same story again.")
+        raise
+
+
+def drive_and_count(examples: int, steps: int, suite: str, *, shrink: bool) -> None:
     for name in counted:
         counted[name] = 0
-    with remembered_engine():
-        run_state_machine_as_test(
-            Route,
-            settings=settings(
-                max_examples=examples,
-                stateful_step_count=steps,
-                deadline=None,
-                derandomize="ROWCAST_SEED" not in os.environ,
-                print_blob=True,
-                database=None,
-                phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+    drive(Route, SEED, examples, steps, shrink=shrink)
     keep(suite, **counted, violations=0)
 
 
 def test_invariants_hold_after_every_step_of_any_story() -> None:
-    drive(150, 25, "model", shrink=False)
+    drive_and_count(150, 25, "model", shrink=False)
 
 
 @pytest.mark.long
 def test_invariants_hold_in_long_stories() -> None:
-    drive(2_000, 60, "model-long", shrink=True)
+    drive_and_count(2_000, 60, "model-long", shrink=True)
+
+
+class Failing(Route):
+    """Breaks an invariant where a story has come to three runs; tells what it was when it broke."""
+
+    broken: ClassVar[list[Any]] = []
+
+    @invariant()
+    def fail(self) -> None:
+        if hasattr(self, "world") and self.world.runs >= 3:
+            self.broken.append((self.world.runs, self.world.source.rows, self.world.deaths, self.answers))
+            raise AssertionError("broken on purpose")
+
+
+def test_the_seed_that_a_failure_names_repeats_it() -> None:
+    def failure(number: int) -> Any:
+        Failing.broken.clear()
+        with pytest.raises(AssertionError, match="on purpose") as caught:
+            drive(Failing, number, 5, 25)
+        return list(Failing.broken), caught.value.__notes__[-1]
+
+    first, named = failure(4)
+    assert named == "ROWCAST_SEED=4 tells the same story again."
+    assert failure(4)[0] == first
+    assert failure(5)[0] != first
