@@ -132,7 +132,7 @@ class FolderSnapshots:
         path.hardlink_to(self.folder / partition_key)
 
     def put_work(self, sync: str, run: str, name: str, items: Sequence[Any]) -> str:
-        key = f"work/{sync}/{run}/{name}.json"
+        key = f"worklists/{sync}/{run}/{name}.json"
         self._place(key).write_bytes(msgspec.json.encode(list(items)))
         return key
 

@@ -125,7 +125,8 @@ class Rowcast(Construct):
             self._let_read_definitions(next(iter(syncs.values())).definition)
         self.alarms.on_late_syncs()
         self.alarms.on_long_owed(age=debts_may_wait)
-        Watch(self, "Watch", function=self.functions.watch, syncs=list(syncs))
+        undelivered = self.storage.undelivered_schedules
+        Watch(self, "Watch", function=self.functions.watch, syncs=list(syncs), undelivered=undelivered)
         for role in (self.workflow.role, *(handler.role for handler in self.functions.all)):
             give(role, self.storage.opening())
         self._observe(list(syncs))

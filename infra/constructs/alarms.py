@@ -68,7 +68,7 @@ class Alarms(Construct):
 
     def on_undelivered_schedules(self, queue: sqs.Queue) -> None:
         metric = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")
-        self._alarm("ScheduleNotDelivered", metric, 1, "EventBridge Scheduler could not start a run.")
+        self._alarm("ScheduleNotDelivered", metric, 1, "EventBridge Scheduler could not start a run, or the watch.")
 
     def on_undelivered_alerts(self, queue: sqs.Queue) -> None:
         metric = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")

@@ -51,7 +51,7 @@ class Permissions:
             *self._source(source),
             self._objects("definitions/", *GET),
             self._objects("snapshots/", *ONCE),
-            self._objects("work/", *PUT),
+            self._objects("worklists/", *PUT),
             self._listing(),
             self._table(self._storage.state, *READ_ITEM, *QUERY, *CHECK, *UPDATE),
             self._table(self._storage.debts, *QUERY),
@@ -62,7 +62,7 @@ class Permissions:
         return [
             self._objects("definitions/", *GET),
             self._objects("snapshots/", *GET),
-            self._objects("work/", *GET),
+            self._objects("worklists/", *GET),
             self._listing(),
             self._table(self._storage.state, *READ_ITEM),
             self._table(self._storage.debts, *QUERY),
@@ -75,7 +75,7 @@ class Permissions:
         return [
             self._objects("definitions/", *GET),
             self._objects("snapshots/", *GET),
-            self._objects("work/", *PUT),
+            self._objects("worklists/", *PUT),
             *self._abandoned_runs(),
             self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE),
             self._table(self._storage.changes, *READ_ITEM, *QUERY),
@@ -133,7 +133,7 @@ class Permissions:
 
     def _abandoned_runs(self) -> list[Grant]:
         """Ending a run that sent nothing deletes what it stored."""
-        return [self._objects("snapshots/", *DELETE), self._objects("work/", *DELETE), self._listing()]
+        return [self._objects("snapshots/", *DELETE), self._objects("worklists/", *DELETE), self._listing()]
 
     def _objects(self, prefix: str, *actions: str) -> Grant:
         return Grant(

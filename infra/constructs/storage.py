@@ -126,7 +126,7 @@ def _lifecycle(calls_kept: Duration) -> list[s3.LifecycleRule]:
         s3.LifecycleRule(id="Calls", prefix="calls/", expiration=calls_kept),
         s3.LifecycleRule(id="Oversize", prefix="oversize/", expiration=calls_kept),
         s3.LifecycleRule(id="Overflow", prefix="overflow/", expiration=CHANGES_KEPT.plus(Duration.days(10))),
-        s3.LifecycleRule(id="Work", prefix="work/", expiration=Duration.days(400)),
+        s3.LifecycleRule(id="Worklists", prefix="worklists/", expiration=Duration.days(400)),
         s3.LifecycleRule(id="Plans", prefix="plans/", expiration=Duration.days(1)),
         s3.LifecycleRule(id="Requests", prefix="requests/", expiration=Duration.days(400)),
         s3.LifecycleRule(id="Maps", prefix="maps/", expiration=Duration.days(7)),

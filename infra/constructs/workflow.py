@@ -54,7 +54,7 @@ class Workflow(Construct):
         give(self.role, [Grant(("lambda:InvokeFunction",), (handler.function.function_arn,))])
 
     def _grants(self, storage: Storage) -> list[Grant]:
-        lists = storage.bucket.arn_for_objects("work/*")
+        lists = storage.bucket.arn_for_objects("worklists/*")
         results = storage.bucket.arn_for_objects("maps/*")
         writing = ("s3:GetObject", "s3:PutObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload")
         bus = Stack.of(self).format_arn(service="events", resource="event-bus", resource_name=self._event_bus)

@@ -80,7 +80,7 @@ def test_a_manifest_that_is_gone_is_damage(stores: Stores) -> None:
 def test_a_work_list_comes_back_and_can_be_written_again(stores: Stores) -> None:
     items = [{"partition": 0, "share": Decimal("0.10")}, {"partition": 1, "share": None}]
     key = stores.snapshots.put_work("orders", "r1", "partitions", items)
-    assert key == "work/orders/r1/partitions.json"
+    assert key == "worklists/orders/r1/partitions.json"
     assert stores.snapshots.put_work("orders", "r1", "partitions", items) == key
     assert stores.snapshots.work(key) == items
     assert stores.snapshots.work(stores.snapshots.put_work("orders", "r1", "chunks", [])) == []
@@ -88,7 +88,7 @@ def test_a_work_list_comes_back_and_can_be_written_again(stores: Stores) -> None
 
 def test_a_work_list_that_is_gone_fails_the_run(stores: Stores) -> None:
     with pytest.raises(RunFailed, match="chunks"):
-        stores.snapshots.work("work/orders/r1/chunks.json")
+        stores.snapshots.work("worklists/orders/r1/chunks.json")
 
 
 def test_deleting_takes_files_that_are_gone_and_any_number(stores: Stores, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class FakeSnapshotStore:
         path.write_bytes(data)
 
     def put_work(self, sync: str, run: str, name: Literal["partitions", "chunks", "past"], items: Sequence[Any]) -> str:
-        key = f"work/{sync}/{run}/{name}.json"
+        key = f"worklists/{sync}/{run}/{name}.json"
         self.objects[key] = to_json(list(items))
         return key
 
@@ -53,7 +53,7 @@ class FakeSnapshotStore:
             self.objects.pop(key, None)
 
     def delete_run(self, sync: str, run: str) -> None:
-        prefixes = (f"snapshots/{sync}/{run}/", f"work/{sync}/{run}/")
+        prefixes = (f"snapshots/{sync}/{run}/", f"worklists/{sync}/{run}/")
         self.delete([key for key in self.objects if key.startswith(prefixes)])
 
     def bucket_name(self) -> str:

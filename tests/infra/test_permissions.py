@@ -33,7 +33,7 @@ SECRET = f"arn:<AWS::Partition>:secretsmanager:{HERE}:secret:"
 SNAPSHOT = {
     f"{BUCKET}/definitions/*": GET,
     f"{BUCKET}/snapshots/*": GET | PUT,
-    f"{BUCKET}/work/*": PUT,
+    f"{BUCKET}/worklists/*": PUT,
     f"{BUCKET}/debts/*": GET,
     BUCKET: LIST,
     STATE: ITEM | QUERY | CHECK | UPDATE,
@@ -46,7 +46,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         f"{BUCKET}/definitions/*": GET | PUT,
         f"{BUCKET}/requests/*": GET,
         f"{BUCKET}/snapshots/*": DELETE,
-        f"{BUCKET}/work/*": DELETE,
+        f"{BUCKET}/worklists/*": DELETE,
         BUCKET: LIST,
         STATE: ITEM | UPDATE,
         DEBTS: ITEMS,
@@ -70,7 +70,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
     "FunctionsDiffRole": {
         f"{BUCKET}/definitions/*": GET,
         f"{BUCKET}/snapshots/*": GET,
-        f"{BUCKET}/work/*": GET,
+        f"{BUCKET}/worklists/*": GET,
         f"{BUCKET}/debts/*": GET,
         f"{BUCKET}/overflow/*": GET | PUT,
         BUCKET: LIST,
@@ -82,7 +82,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         ANNOUNCEMENTS: {"events:PutEvents"},
         f"{BUCKET}/definitions/*": GET,
         f"{BUCKET}/snapshots/*": GET | DELETE,
-        f"{BUCKET}/work/*": PUT | DELETE,
+        f"{BUCKET}/worklists/*": PUT | DELETE,
         f"{BUCKET}/plans/*": PUT,
         f"{BUCKET}/overflow/*": GET,
         BUCKET: LIST,
@@ -108,7 +108,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         ANNOUNCEMENTS: {"events:PutEvents"},
         PARAMETERS: {"ssm:GetParameter"},
         f"{BUCKET}/snapshots/*": GET | DELETE,
-        f"{BUCKET}/work/*": DELETE,
+        f"{BUCKET}/worklists/*": DELETE,
         f"{BUCKET}/overflow/*": GET | PUT,
         f"{BUCKET}/debts/*": GET | PUT | DELETE,
         BUCKET: LIST,
@@ -127,7 +127,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         f"{BUCKET}/requests/*": GET,
         ANNOUNCEMENTS: {"events:PutEvents"},
         f"{BUCKET}/snapshots/*": DELETE,
-        f"{BUCKET}/work/*": DELETE,
+        f"{BUCKET}/worklists/*": DELETE,
         BUCKET: LIST,
         STATE: ITEM | CHECK | UPDATE,
         CHANGES: {"dynamodb:Query"},
@@ -234,9 +234,10 @@ def test_the_scheduler_may_start_the_state_machine_and_report_what_it_could_not(
     }
 
 
-def test_the_watch_s_schedule_may_call_the_watch_and_nothing_else(template: Template) -> None:
+def test_the_watch_s_schedule_may_call_the_watch_and_report_what_it_could_not(template: Template) -> None:
     assert by_resource(template.allowed(template.role("RowcastWatchRole"))) == {
-        "<FunctionsWatchFunction.Arn>": {"lambda:InvokeFunction"}
+        "<FunctionsWatchFunction.Arn>": {"lambda:InvokeFunction"},
+        "<StorageUndeliveredSchedules.Arn>": {"sqs:SendMessage"},
     }
 
 
@@ -244,7 +245,7 @@ MAPS, EXECUTIONS = f"{BUCKET}/maps/*", f"arn:<AWS::Partition>:states:{HERE}:exec
 OF_EXECUTIONS = {"states:DescribeExecution", "states:StopExecution"}
 WORKFLOW: dict[str, set[str]] = {
     ANNOUNCEMENTS: {"events:PutEvents"},
-    f"{BUCKET}/work/*": GET,  # the lists that its maps read
+    f"{BUCKET}/worklists/*": GET,  # the lists that its maps read
     MAPS: GET | PUT | {"s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"},  # what its maps answer
     "<WorkflowStateMachine>": {"states:StartExecution"},  # the maps' children
     f"{EXECUTIONS}:*": OF_EXECUTIONS,

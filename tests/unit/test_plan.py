@@ -23,8 +23,8 @@ def planned(world: World, **more: Any) -> dict[str, Any]:
     assert summary["status"] == "planned"
     assert world.sent() == []
     after = (world.head.generation, world.head.history, world.owed())
-    kept = {key for key in world.snapshots.objects if not key.startswith("work/")}
-    assert (*after, kept) == (*before[:3], {key for key in before[3] if not key.startswith("work/")})
+    kept = {key for key in world.snapshots.objects if not key.startswith("worklists/")}
+    assert (*after, kept) == (*before[:3], {key for key in before[3] if not key.startswith("worklists/")})
     assert world.head.holder is None
     document: dict[str, Any] = from_json(world.objects.get(plan_key(world.sync, summary["run"])) or b"")
     return document

@@ -62,7 +62,7 @@ class S3Snapshots:
         raise RunFailed(f"The download of {partition_key} kept breaking off.")
 
     def put_work(self, sync: str, run: str, name: Literal["partitions", "chunks", "past"], items: Sequence[Any]) -> str:
-        key = f"work/{sync}/{run}/{name}.json"
+        key = f"worklists/{sync}/{run}/{name}.json"
         self._objects.put(key, to_json(list(items)))
         return key
 
@@ -76,7 +76,7 @@ class S3Snapshots:
         self._objects.delete(keys)
 
     def delete_run(self, sync: str, run: str) -> None:
-        for prefix in (f"snapshots/{sync}/{run}/", f"work/{sync}/{run}/"):
+        for prefix in (f"snapshots/{sync}/{run}/", f"worklists/{sync}/{run}/"):
             self._objects.delete(self._objects.keys(prefix))
 
     def _download(self, key: str, path: Path) -> str:
