@@ -5,13 +5,14 @@ BIN := .venv/bin
 BENCH := .venv-bench/bin
 PROJECT ?= examples/shop
 PIP_AUDIT := pip-audit@2.10.1
+AUDIT ?= pypi
 export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export ROWCAST_PROJECT := $(abspath $(PROJECT))
 # This variable makes every process that imports aws_cdk compile 3.5 s of Python anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long bench bench-full check reference captures docs docs-check lock format synth deploy clean
+.PHONY: help setup demo test test-long bench bench-full check reference captures docs docs-check lock audit sbom lint-template format synth deploy clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -94,10 +95,8 @@ lock: setup ## Pin anew what the *.in files ask for
 	for layer in core engine postgres; do $(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" --no-annotate -c requirements.txt layers/$$layer/requirements.in -o layers/$$layer/requirements.txt; done
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --custom-compile-command "make lock" --no-annotate -c requirements.txt bench/requirements.in -o bench/requirements.txt
 
-audit: setup ## Ask PyPI for known weaknesses of everything that is locked
-	@for lock in requirements.txt docs/requirements.txt infra/lint/requirements.txt layers/*/requirements.txt; do \
-	  echo "$$lock"; $(BIN)/uv tool run --quiet $(PIP_AUDIT) --strict --disable-pip --require-hashes --requirement $$lock || exit 1; \
-	done
+audit: setup ## Ask for known weaknesses of everything that is locked: PyPI, or with AUDIT=osv OSV
+	@$(BIN)/python -m workbench.audit $(PIP_AUDIT) $(AUDIT)
 
 sbom: setup ## List what the layers hold, in build/sbom (CycloneDX)
 	@$(BIN)/python -m workbench.sbom build/sbom

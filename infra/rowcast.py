@@ -30,10 +30,11 @@ class Rowcast(Construct):
 
     `name` tells deployments of one account apart, in parameters and IAM paths; by default it is the stack's name.
     `event_bus`: of this account and region, where runs are announced. `calls_kept`: how long call records stay,
-    and messages that were sent as pointers because no call could carry them. `permissions_boundary`: the ARN of a
-    managed policy that bounds every role. `encryption_key`: the ARN of a key of this account and region that encrypts
-    the bucket and the tables, and whose policy lets this account's IAM policies decide. `quotas`: those of the region,
-    by which the syncs' limits are judged; by default AWS's defaults.
+    and messages that were sent as pointers because no call could carry them. `debts_may_wait`: before an alarm tells, a
+    day by default. `permissions_boundary`: the ARN of a managed policy that bounds every role. `encryption_key`: the
+    ARN of a key of this account and region that encrypts the bucket and the tables, and whose policy lets this
+    account's IAM policies decide. `quotas`: those of the region, by which the syncs' limits are judged; by default
+    AWS's defaults.
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import CfnOutput, Stack
+from aws_cdk import CfnOutput, Duration, Stack
 from constructs import Construct
 
 from infra.constructs.layers import Platform
@@ -22,6 +22,7 @@ class RowcastStack(Stack):
         event_bus: str = "default",
         permissions_boundary: str | None = None,
         encryption_key: str | None = None,
+        debts_may_wait: Duration | None = None,
         quotas: Quotas | None = None,
     ) -> None:
         super().__init__(scope, construct_id, description="Rowcast: from SQL queries to EventBridge and Lambda")
@@ -33,6 +34,7 @@ class RowcastStack(Stack):
             event_bus=event_bus,
             permissions_boundary=permissions_boundary,
             encryption_key=encryption_key,
+            debts_may_wait=debts_may_wait,
             quotas=quotas,
         )
         storage = self.rowcast.storage

@@ -60,9 +60,10 @@ def _seen(project: Path, sync: str, **where: Any) -> tuple[int, int]:
     from workbench.deployment import find
 
     try:
-        found = [run for run in find(project, **where).states.runs(sync, _RUNS) if run.status == "completed"]
+        runs = find(project, **where).states.runs(sync, _RUNS)
     except RowcastError as error:
         raise UsageFault(f"{error}\nOr say how much there is: --rows N --changes M") from None
+    found = [run for run in runs if run.status == "completed" and run.manifest]
     if not found:
         raise UsageFault(f"No run of {sync} completed yet. Say how much there is: --rows N --changes M")
     return found[0].rows, round(sum(run.added + run.changed + run.removed for run in found) / len(found))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rowcast.errors import RowcastError
-from workbench.options import COMPLETED, FAILED, UsageFault, as_json, emit, from_where, ready, silent, where_options
+from workbench.options import COMPLETED, FAILED, UsageFault, as_json, emit, ready, silent, where_options
 
 if TYPE_CHECKING:
     from rowcast.models import Mode
@@ -229,25 +229,31 @@ def reject_run(project: Path, /, run: str, yes: bool, because: str, json_: bool,
 @click.command()
 @click.argument("sync")
 @click.argument("name")
-@from_where
-@as_json
-def rename(project: Path, sync: str, name: str, json_: bool, place: Any) -> int:
+@_options
+@click.pass_obj
+def rename(project: Path, /, sync: str, name: str, yes: bool, because: str, json_: bool, **where: Any) -> int:
     """Takes the baseline and the debts of SYNC along to NAME; then rename its file and deploy."""
     from project.schema.words import SYNC_NAME
+    from workbench import renaming
+    from workbench.deployment import find
     from workbench.options import no_such, syncs_of
-    from workbench.renaming import rename as move
+    from workbench.steering import who
 
     if not re.fullmatch(SYNC_NAME, name):
         raise UsageFault(f"'{name}' cannot be a sync's name: 1 to 63 small letters, digits and -.")
     known = syncs_of(project)
     if sync not in known and name not in known:
         raise no_such(sync, known)
-    record = move(place, sync, name)
+    place = find(project, **where)
+    question = "" if yes else renaming.question(place, sync, name)
+    if question and not _confirmed(question):
+        (silent if json_ else click.echo)("Nothing was done.")
+        return FAILED
+    record = renaming.rename(place, sync, name, by=who(place), because=because)
     if json_:
         emit([record])
     else:
-        owed = "1 row that is" if record["debts"] == 1 else f"{record['debts']} rows that are"
-        click.echo(f"{sync} is {name} now, with its baseline and {owed} owed.")
+        click.echo(f"{sync} is {name} now, with its baseline and {renaming.owed(record['debts'])}.")
         click.echo(f"Rename its file to syncs/{name}.yaml and deploy. Until then neither runs.")
     return COMPLETED
 

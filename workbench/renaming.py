@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
 
-from rowcast.models import Debt
+from rowcast.errors import RunFailed
+from rowcast.models import Debt, Head, Run
+from rowcast.open import run_id
 from workbench.deployment import Place
 
 _FIRST, _LAST = "0" * 32, "f" * 32
 _AT_ONCE = 500
 
 
-def rename(place: Place, sync: str, name: str) -> dict[str, Any]:
-    """The old name is locked first and for good, the new one until all debts are there. Repeating it goes on."""
-    token = place.states.rename(sync, name)
+def question(place: Place, sync: str, name: str) -> str:
+    """Empty where nothing is to be decided: it was begun before, or cannot be done, and `rename` says why."""
+    head = _head(place, sync)
+    if head is None or not head.token:
+        return ""
+    return f"{sync}: take its baseline and {owed(head.owed)} along to {name}? Under its old name it will not run again."
+
+
+def owed(count: int) -> str:
+    return "1 row that is owed" if count == 1 else f"{count} rows that are owed"
+
+
+def rename(place: Place, sync: str, name: str, *, by: str, because: str = "") -> dict[str, Any]:
+    """The old name is locked first and for good, the new one until all debts are there. Repeating it goes on.
+
+    Who did it first, when and why stays in a record under the new name.
+    """
+    token = place.states.rename(sync, _record(place, sync, name, by, because))
     moved = 0
     batch: list[Debt] = []
     for debt in place.debts.debts(sync, _FIRST, _LAST):
@@ -27,3 +46,33 @@ def rename(place: Place, sync: str, name: str) -> dict[str, Any]:
     place.debts.book(name, token, batch, [])
     place.states.release_lock(name, token)
     return {"sync": sync, "name": name, "debts": moved, "generation": place.states.head(name).generation}
+
+
+def _record(place: Place, sync: str, name: str, by: str, because: str) -> Run:
+    head = _head(place, sync) or Head(sync=sync)
+    now = time.time()
+    return Run(
+        sync=name,
+        run=run_id(datetime.fromtimestamp(now, UTC).isoformat()),
+        mode="rename",
+        requested_by=by,
+        because=because,
+        status="completed",
+        generation=head.generation,
+        execution="",
+        definition="",
+        started_at=now,
+        ended_at=now,
+        reason=f"{sync} is {name} from now on.",
+        owed_before=head.owed,
+        owed_after=head.owed,
+        owed_since=head.owed_since,
+    )
+
+
+def _head(place: Place, sync: str) -> Head | None:
+    """None where it was moved before."""
+    try:
+        return place.states.head(sync)
+    except RunFailed:
+        return None

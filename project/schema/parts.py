@@ -137,12 +137,12 @@ POOLS: Schema = {
     "additionalProperties": fields("A shared limit.", {"rate": RATE}, ("rate",)),
 }
 
-_PERIOD = r"^[1-9]\d{0,5} (minutes?|hours?|days?)$"
+PERIOD = r"^[1-9]\d{0,5} (minutes?|hours?|days?)$"
 _CHANNELS = names("alert channels of rowcast.yaml")
 
 
 def _period(description: str) -> Schema:
-    return text(description, _PERIOD, "a whole number of minutes, hours or days: 2 hours, 7 days")
+    return text(description, PERIOD, "a whole number of minutes, hours or days: 2 hours, 7 days")
 
 
 _NO_SUCCESS = {
@@ -150,7 +150,7 @@ _NO_SUCCESS = {
     "errorMessage": "2 hours, 7 days, or false",
     "oneOf": [
         {"enum": [False, "off", "no"], "description": "not watched"},
-        text("the time", _PERIOD, "a whole number of minutes, hours or days"),
+        text("the time", PERIOD, "a whole number of minutes, hours or days"),
     ],
 }
 _REJECTED = {

@@ -17,7 +17,10 @@ def test_a_renamed_sync_sends_what_changed_and_what_was_owed_and_the_old_name_ru
     first = folder.run("before")
     assert (first["accepted"], first["rejected"]) == (1, 1)
 
-    said = folder.rowcast("rename", "before", "after", "--local")
+    unasked = folder.rowcast("rename", "before", "after", "--local")
+    assert (unasked.returncode, "Nobody is there to answer" in unasked.stderr) == (2, True)
+    assert "take its baseline and 1 row that is owed along to after?" in unasked.stderr
+    said = folder.rowcast("rename", "before", "after", "--local", "--yes", "--because", "ticket 12")
     assert (said.returncode, said.stdout.splitlines()) == (
         0,
         [
@@ -37,6 +40,8 @@ def test_a_renamed_sync_sends_what_changed_and_what_was_owed_and_the_old_name_ru
     assert (again["name"], again["debts"], again["generation"]) == ("after", 1, 1), "repeating it goes on"
     last = folder.run("after")
     assert [last[name] for name in ("owed_before", "added", "changed", "accepted", "owed_after")] == [1, 2, 0, 2, 0]
+    _, record = folder.lines("runs", "after", "--json")
+    assert (record["mode"], record["because"], record["requested_by"][-7:]) == ("rename", "ticket 12", "(local)")
 
 
 def test_what_cannot_be_renamed_is_said(folder: Folder) -> None:
@@ -49,6 +54,6 @@ def test_what_cannot_be_renamed_is_said(folder: Folder) -> None:
     assert folder.rowcast("rename", "events", "No Name", "--local").returncode == 2
     never = folder.rowcast("rename", "untried", "calm", "--local")
     assert (never.returncode, never.stderr) == (1, "error: untried has never run: there is nothing to take along.\n")
-    taken = folder.rowcast("rename", "twice", "taken", "--local")
+    taken = folder.rowcast("rename", "twice", "taken", "--local", "--yes")
     assert (taken.returncode, "taken has run before" in taken.stderr) == (1, True)
     assert folder.run("twice")["status"] == folder.run("taken")["status"] == "completed"

@@ -40,3 +40,22 @@ def test_an_invalid_project_is_told_on_stderr_and_deploys_nothing(tmp_path: Path
     assert "sourcs" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("out/*.template.json"))
+
+
+def test_context_says_how_long_rows_may_be_owed(tmp_path: Path) -> None:
+    def synth(text: str) -> subprocess.CompletedProcess[str]:
+        context = {**WITHOUT_BUNDLES, "rowcast:debts_may_wait": text}
+        return run_app(tmp_path, project=SHOP, CDK_CONTEXT_JSON=json.dumps(context))
+
+    wrong = synth("a while")
+    assert (wrong.returncode, "36 hours" in wrong.stderr, "Traceback" in wrong.stderr) == (2, True, False)
+    done = synth("3 days")
+    assert done.returncode == 0, done.stderr
+    thresholds = {
+        name: one["Properties"]["Threshold"]
+        for path in tmp_path.glob("*.template.json")
+        for name, one in json.loads(path.read_text())["Resources"].items()
+        if one["Type"] == "AWS::CloudWatch::Alarm" and ("RowsLongOwed" in name or "OldDebts" in name)
+    }
+    assert len(thresholds) > 1
+    assert set(thresholds.values()) == {3 * 86_400}

@@ -268,6 +268,7 @@ def test_looks_that_find_nothing_wrong_twice_are_good_news_and_no_look_is_none(t
         assert [(one["Name"], flat(one["Value"])) for one in alarm["Dimensions"]] == [("service", "Rowcast")]
     schedule = template.named("AWS::Scheduler::Schedule", "Watch")["Properties"]
     assert schedule["ScheduleExpression"] == "rate(15 minutes)", "as often as the alarms' period asks for"
+    assert flat(schedule["Target"]["DeadLetterConfig"]["Arn"]) == "<StorageUndeliveredSchedules.Arn>"
 
 
 def flat_name(logical_id: str) -> str:

@@ -41,7 +41,7 @@ def place(world: AwsWorld) -> Any:
 
 
 def renamed(world: AwsWorld) -> None:
-    rename(place(world), OLD, NEW)
+    rename(place(world), OLD, NEW, by="ann")
     world.deploy(msgspec.structs.replace(world.definition, sync=NEW))
 
 
@@ -68,7 +68,7 @@ def test_a_renamed_sync_keeps_its_baseline_and_its_debts_and_sends_nothing_twice
 
 
 def test_the_old_name_never_runs_again_and_says_why(world: AwsWorld) -> None:
-    rename(place(world), OLD, NEW)
+    rename(place(world), OLD, NEW, by="ann")
     before = len(world.arrivals)
     summary = world.run()
     assert (summary["status"], "orders was renamed to sales" in summary["reason"]) == ("failed", True)
@@ -79,22 +79,37 @@ def test_the_old_name_never_runs_again_and_says_why(world: AwsWorld) -> None:
 
 def test_a_rename_that_broke_off_goes_on_where_it_is_repeated(world: AwsWorld) -> None:
     here = place(world)
-    here.states.rename(OLD, NEW)
-    rename(here, OLD, NEW)
+
+    def broken_off(*_: Any) -> None:
+        raise ConnectionError
+
+    book, here.debts.book = here.debts.book, broken_off
+    with pytest.raises(ConnectionError):
+        rename(here, OLD, NEW, by="ann", because="ticket 12")
+    here.debts.book = book
+    rename(here, OLD, NEW, by="bob")
     assert [debt.key for debt in here.debts.debts(NEW, "0" * 32, "f" * 32)] == [[2]]
     assert here.states.head(NEW).holder is None
+    (record,) = here.states.runs(NEW, 10)
+    assert (record.mode, record.status, record.requested_by, record.because) == (
+        "rename",
+        "completed",
+        "ann",
+        "ticket 12",
+    )
+    assert (record.generation, record.owed_after, record.reason) == (1, 1, "orders is sales from now on.")
 
 
 def test_a_name_that_has_run_and_a_sync_that_never_ran_are_not_renamed(world: AwsWorld) -> None:
     here = place(world)
     with pytest.raises(RunFailed, match="never run"):
-        rename(here, "nobody", NEW)
+        rename(here, "nobody", NEW, by="ann")
     renamed(world)
     world.run()
     with pytest.raises(RunFailed, match="renamed to sales before"):
-        rename(here, OLD, "third")
+        rename(here, OLD, "third", by="ann")
     with pytest.raises(RunFailed, match="orders has run before"):
-        rename(here, NEW, OLD)
+        rename(here, NEW, OLD, by="ann")
     assert here.states.head(NEW).generation == 2
 
 

@@ -322,7 +322,8 @@ class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Run(msgspec.Struct, kw_only=True):
-    """One run. After phase "sealed" something may have been sent, and the run is finished, never abandoned.
+    """One run. After phase "sealed" something may have been sent, and the run is finished, never abandoned. In mode
+    `rename` nothing ran: it says who took the sync along to this name, when and why.
 
     `requested_by`: who asked for it, and `because` of what; empty for a scheduled one. `only`: the debts it is about.
     `decides`: the held run that it approves or rejects. `replays`: the runs that it sends again, listed under the key
@@ -333,7 +334,7 @@ class Run(msgspec.Struct, kw_only=True):
     version: Literal[1] = 1
     sync: str
     run: str
-    mode: Mode = "run"
+    mode: Literal[Mode, "rename"] = "run"
     requested_by: str = ""
     because: str = ""
     only: Selection | None = None

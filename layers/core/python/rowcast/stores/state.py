@@ -80,11 +80,13 @@ class DynamoState:
         head = self.head(seen.sync)  # also answers a take that succeeded and whose reply was lost
         return head if (head.token, head.holder) == (token, execution) else None
 
-    def rename(self, sync: str, name: str) -> int:
-        """Puts the sync's head under another name, locked with the token that it answers, and ends the old one.
+    def rename(self, sync: str, record: Run) -> int:
+        """Puts the sync's head under the name of `record`, locked with the token that it answers, and ends the old one.
 
-        Repeating it answers the same. Raises RunFailed when either name is in use.
+        The record is stored with it. Repeating it answers the same and changes nothing. Raises RunFailed when either
+        name is in use.
         """
+        name = record.sync
         item = get(self._client, self._table, sync, "head")
         if item is None:
             raise RunFailed(f"{sync} has never run: there is nothing to take along.")
@@ -101,7 +103,8 @@ class DynamoState:
         )
         head = {**item, **key(name, "head"), "token": number(token + 1), "holder": text(f"rename:{sync}")}
         putting = {"TableName": self._table, "Item": head, "ConditionExpression": "attribute_not_exists(pk)"}
-        if not transact(self._client, self._clock, [{"Update": moving}, {"Put": putting}]):
+        storing = self._run_update(record, token + 1)
+        if not transact(self._client, self._clock, [{"Update": moving}, {"Put": putting}, {"Update": storing}]):
             raise RunFailed(f"{sync} has a run that goes on or is held, or {name} has run before.")
         return token + 1
 
