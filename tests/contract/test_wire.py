@@ -90,6 +90,24 @@ def test_connections_are_used_again(wire: HttpWire, server: Sink) -> None:
     assert (server.connections, len(server.asked)) == (1, 20)
 
 
+def test_a_way_made_ready_asks_nothing_and_carries_the_next_call(wire: HttpWire, server: Sink) -> None:
+    credentials = Credentials()
+    wire._credentials = credentials
+    in_flight.finish(wire.ready())
+    in_flight.finish(wire.ready())
+    assert (wire.connections.opened, server.asked, credentials.asked >= 1) == (1, [], True)
+    send(wire)
+    assert (server.connections, len(server.asked)) == (1, 1)
+
+
+def test_a_way_that_cannot_be_opened_is_left_to_the_call_to_tell() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    nowhere = a_wire(f"http://127.0.0.1:{port}")
+    in_flight.finish(nowhere.ready())
+    assert fault(nowhere) == "throttled"
+
+
 def test_calls_at_once_take_as_many_connections_and_each_gets_its_own_reply(wire: HttpWire, server: Sink) -> None:
     async def all_at_once() -> list[Reply]:
         return await in_flight.each(wire.send, [b'{"rows": [%d]}' % number for number in range(40)], 8)

@@ -28,7 +28,8 @@ class FakeDestination:
     `script`: verdicts by key hash, used up one a send, before `answer` is asked. `refuse`: the text of the
     DestinationRefused that every call raises from then on. `before_answer` runs once a call has taken effect and before
     it answers: raise there to die in mid-send, wait there to take time. `arrived`: rows by key hash as the target holds
-    them; a message in doubt arrives when `in_doubt_arrives`.
+    them; a message in doubt arrives when `in_doubt_arrives`. `on_opening` runs whenever the way must be opened first:
+    once, and again after `is_open` was set back.
     """
 
     batch_size: int = 10
@@ -38,12 +39,19 @@ class FakeDestination:
     refuse: str = ""
     in_doubt_arrives: bool = True
     before_answer: Callable[[Sent], Awaitable[None] | None] = lambda sent: None
+    on_opening: Callable[[], None] = lambda: None
+    is_open: bool = False
     calls: list[Sent] = field(default_factory=list)
     arrived: dict[str, object] = field(default_factory=dict)
 
     def check(self) -> None:
         if self.refuse:
             raise DestinationRefused(self.refuse)
+
+    def _open(self) -> None:
+        if not self.is_open:
+            self.is_open = True
+            self.on_opening()
 
     def batches(
         self, messages: Sequence[MessageToSend]
@@ -62,7 +70,11 @@ class FakeDestination:
             size += len(message.body)
         return batches, too_large
 
+    async def ready(self) -> None:
+        self._open()
+
     async def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
+        self._open()
         self.check()
         verdicts = [self._verdict(message, attempt) for message in batch]
         sent = Sent(batch_id, attempt, deepcopy(list(batch)), deepcopy(verdicts))

@@ -66,6 +66,37 @@ def test_a_right_is_taken_no_longer_than_a_window_ahead_so_that_no_more_dies_wit
     assert max(ahead) == 60
 
 
+def test_the_way_to_the_destination_is_opened_before_a_turn_is_taken() -> None:
+    world = a_world(rows=20, count=10, seconds=60)
+    turns, times = [], spy(world)
+    reserve = world.pace.reserve
+
+    def noted(count: int, within: float = 0.0) -> float:
+        wait = reserve(count, within)
+        turns.append(world.clock.time + wait)
+        return wait
+
+    world.pace.reserve = noted  # type: ignore[method-assign]
+    world.target.on_opening = lambda: world.clock.sleep(30.0)
+    assert world.run()["accepted"] == 20
+    assert times == turns, "each call goes at its own time, and no turn is given up"
+
+
+def test_a_way_that_ended_while_a_turn_was_waited_for_is_opened_in_time() -> None:
+    world = a_world(rows=20, count=10, seconds=60)
+    times = spy(world)
+    sleep = world.clock.sleep
+
+    def ends(seconds: float) -> None:
+        world.target.is_open = world.target.is_open and seconds < 10
+        sleep(seconds)
+
+    world.clock.sleep = ends  # type: ignore[method-assign]
+    world.target.on_opening = lambda: sleep(0.9)
+    assert world.run()["accepted"] == 20
+    assert 60 <= times[1] - times[0] < 60.1
+
+
 def test_a_turn_that_was_overslept_is_given_up() -> None:
     world = a_world(rows=20, count=10, seconds=60)
     times = spy(world)

@@ -16,6 +16,8 @@ from rowcast.ports import CallRecord, CallResult, MessageToSend
 PAUSE_SECONDS = 20.0
 """A worker starts no call with less time left than this and half again its slowest call: what it has must be stored."""
 MAX_SLOW_SECONDS = 900.0
+READY_SECONDS = 1.0
+"""So long before its time a call's way is looked at again: an idle connection may have ended meanwhile."""
 OVERSLEPT = 0.05
 """The part of a window by which a call may come later than its time."""
 
@@ -62,12 +64,15 @@ class Calls:
         rate = self._needs.definition.limits.rate
         ahead = rate.seconds if rate is not None else math.inf
         clock = self._needs.clock
+        await self._ready()
         while True:
             most = max(0.0, self._time_for_waiting())
             wait = await self._reserve(count, min(most, ahead))
             if wait <= min(most, ahead):
                 due = clock.now() + wait
-                await self._wait(wait)
+                await self._wait(wait - READY_SECONDS)
+                await self._ready()
+                await self._wait(due - clock.now())
                 if clock.now() - due <= OVERSLEPT * ahead:
                     return True
                 continue
@@ -76,6 +81,11 @@ class Calls:
                 await self._wait(most)
                 return False
             await self._wait(wait - ahead)
+
+    async def _ready(self) -> None:
+        """A call that had to open its way first would come late, and others on time behind it: too many in a window."""
+        if self._needs.definition.limits.rate is not None:
+            await self._needs.destination.ready()
 
     async def _reserve(self, count: int, within: float) -> float:
         """A rate stands in a table, which is asked in a thread; without one nobody is asked."""

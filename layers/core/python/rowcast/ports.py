@@ -301,6 +301,10 @@ class Destination(Protocol):
     ) -> tuple[list[list[MessageToSend]], list[tuple[MessageToSend, str]]]:
         """Cuts messages of one operation into calls by count and bytes; and those that none can carry, with why."""
 
+    async def ready(self) -> None:
+        """Does ahead what a call would have to wait for on its way: credentials, a connection. Sends nothing and raises
+        nothing: what can't be had is for `send` to tell."""
+
     async def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
         """Raises DestinationRefused when nothing can be sent there at all: access denied, target missing."""
 

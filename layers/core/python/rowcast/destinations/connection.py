@@ -34,6 +34,10 @@ class Connections:
         self._idle: list[Connection] = []
         self.opened = 0
 
+    async def ready(self) -> None:
+        """Sees to it that one idle connection is open. Raises CallFailed."""
+        self._idle.append(self._from_idle() or await self._open())
+
     async def exchange(self, request: bytes, seconds: float) -> Reply:
         """Sends a request and reads its reply. A request that was written is never written again."""
         connection = self._from_idle() or await self._open()

@@ -66,6 +66,9 @@ class EventBridge:
     ) -> tuple[list[list[MessageToSend]], list[tuple[MessageToSend, str]]]:
         return pack(messages, self._carried, most=self._batch_size, room=BYTES)
 
+    async def ready(self) -> None:
+        await self._wire.ready()
+
     async def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:  # noqa: ARG002 - the port's
         entries = [self._entry(message) for message in batch]
         request = {"Entries": [{**entry, "Time": message.time} for entry, message in zip(entries, batch, strict=True)]}

@@ -95,6 +95,9 @@ class LambdaFunction:
             )
         return message, _row_bytes(message)
 
+    async def ready(self) -> None:
+        await self._wire.ready()
+
     async def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
         payload = self._payload(batch, batch_id, attempt)
         request = msgspec.Raw(payload)

@@ -9,6 +9,7 @@ import asyncio
 import os
 import ssl
 import time
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -23,6 +24,7 @@ from rowcast.destinations import faults
 from rowcast.destinations.connection import Connections, Origin
 from rowcast.destinations.signing import Keys, Route, Signer
 from rowcast.destinations.wire import Operation, Reply
+from rowcast.errors import DestinationRefused
 
 _TRACE = "X-Amzn-Trace-Id"
 
@@ -38,6 +40,12 @@ class HttpWire:
         self._keys: Keys | None = None
         self._asked_at = -1
         self._asking: asyncio.Future[None] | None = None
+
+    async def ready(self) -> None:
+        with suppress(faults.CallFailed, DestinationRefused):
+            if int(time.time()) != self._asked_at:
+                await self._current(int(time.time()))
+            await self.connections.ready()
 
     async def send(self, body: bytes) -> Reply:
         now = time.time()

@@ -20,6 +20,9 @@ class SdkWire:
         self._client = client
         self._operation = operation
 
+    async def ready(self) -> None:
+        """The client keeps its connections to itself."""
+
     async def send(self, body: bytes) -> Reply:
         return await in_flight.in_thread(self._send, body)
 

@@ -23,6 +23,9 @@ class Reply(NamedTuple):
 
 
 class Wire(Protocol):
+    async def ready(self) -> None:
+        """Has credentials and an open connection waiting for the next `send`, if they can be had."""
+
     async def send(self, body: bytes) -> Reply:
         """One attempt. Raises CallFailed, whose fault says whether the request may have reached the service, when no
         whole reply came; DestinationRefused when there are no credentials to sign with."""
