@@ -11,10 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rowcast.definition import Definition, EventBridgeDestination, Field, FilesSource, Message, Triggers
+from rowcast.definition import Field
 from rowcast.errors import MessageInvalid
 from rowcast.message import RunInfo, compile_message
 from rowcast.models import Change, Row, from_json
+from tests.unit.test_message import definition
 
 NAMES = ("id", "a", "price", "n.a", "Ω", 'quote"d', "back\\slash")
 EDGES = (
@@ -36,18 +37,9 @@ fields = st.sampled_from(NAMES) | st.builds(
 
 def sent(row: Row, **message: Any) -> bytes | None:
     """None: the row is refused."""
-    definition = Definition(
-        sync="orders",
-        source=FilesSource(name="s", prefix="p/"),
-        query="SELECT 1",
-        primary_key=("id",),
-        destination=EventBridgeDestination(),
-        triggers=Triggers(),
-        message=Message(**message),
-    )
     change = Change(operation="added", key=[1], key_hash="00", id="c", after=row)
     try:
-        return compile_message(definition, RunInfo("r", 1763632800.0))(change)
+        return compile_message(definition(**message), RunInfo("r", 1763632800.0))(change)
     except MessageInvalid:
         return None
 

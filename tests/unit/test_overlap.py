@@ -10,12 +10,9 @@ from rowcast.definition import Limits, Retry
 from rowcast.errors import LockLost, RunFailed
 from rowcast.models import Change, Notice
 from rowcast.ports import Verdict
+from tests import deaths
 from tests.model.inline import inline
 from tests.world import World, sync_definition
-
-
-class Died(BaseException):
-    pass
 
 
 def world_of(*ids: int, **changes: Any) -> World:
@@ -27,13 +24,8 @@ def world_of(*ids: int, **changes: Any) -> World:
 
 def interrupted(world: World, state: str) -> None:
     """A run whose execution dies before it enters `state`, without its failure being noted."""
-
-    def die(entered: str) -> None:
-        if entered == state:
-            raise Died
-
-    with pytest.raises(Died):
-        world.run(on=die)
+    with pytest.raises(deaths.Died):
+        world.run(on=deaths.before(state))
 
 
 def test_a_second_start_while_one_runs_says_so_and_starts_nothing() -> None:
@@ -109,14 +101,8 @@ def test_a_source_that_went_back_after_a_lost_send_is_put_right() -> None:
     world = world_of(1)
     world.run()
     world.source.put(id=1, v="sent and lost")
-
-    def die(sent: Any) -> None:
-        raise Died
-
-    world.target.before_answer = die
-    with pytest.raises(Died):
+    with deaths.after_sending(world):
         world.run()
-    world.target.before_answer = lambda sent: None
     assert world.arrived() == {1: {"id": 1, "v": "sent and lost"}}
     world.source.put(id=1, v="v1")
     world.run()
@@ -177,29 +163,17 @@ def test_a_worker_that_was_overtaken_records_nothing() -> None:
 
 def test_a_takeover_waits_until_the_earlier_worker_cannot_send_any_more() -> None:
     world = world_of(1)
-
-    def die(sent: Any) -> None:
-        raise Died
-
-    world.target.before_answer = die
-    with pytest.raises(Died):
+    with deaths.after_sending(world):
         world.run()
     died_at = world.clock.time
-    world.target.before_answer = lambda sent: None
     world.run()
     assert world.clock.time - died_at >= 900
 
 
 def test_a_rejection_after_a_send_that_was_lost_leaves_the_row_in_doubt() -> None:
     world = world_of(1)
-
-    def die(sent: Any) -> None:
-        raise Died
-
-    world.target.before_answer = die
-    with pytest.raises(Died):
+    with deaths.after_sending(world):
         world.run()
-    world.target.before_answer = lambda sent: None
     world.target.answer = lambda message, attempt: Verdict(kind="rejected", reason="No")
     world.run()
     assert world.owed()[1].in_doubt
@@ -210,14 +184,8 @@ def test_a_debt_s_change_that_is_made_again_keeps_its_id() -> None:
     world.target.answer = lambda message, attempt: Verdict(kind="rejected", reason="No")
     world.run()
     world.target.calls.clear()
-
-    def die(sent: Any) -> None:
-        raise Died
-
-    world.target.before_answer = die
-    with pytest.raises(Died):
+    with deaths.after_sending(world):
         world.run()
-    world.target.before_answer = lambda sent: None
     world.changes.chunks.clear()
     world.changes.progress.clear()
     world.changes.partition_results.clear()
@@ -229,15 +197,9 @@ def test_a_debt_s_change_that_is_made_again_keeps_its_id() -> None:
 
 def test_a_run_that_is_finished_after_its_chunks_expired_makes_them_again() -> None:
     world = world_of(1, 2)
-
-    def die(sent: Any) -> None:
-        raise Died
-
-    world.target.before_answer = die
-    with pytest.raises(Died):
+    with deaths.after_sending(world):
         world.run()
     first = {message.change.id for message in world.target.sent}
-    world.target.before_answer = lambda sent: None
     world.target.calls.clear()
     world.changes.chunks.clear()
     world.changes.progress.clear()
@@ -287,12 +249,7 @@ def test_a_chunk_that_no_worker_could_work_is_owed_and_the_run_still_commits() -
 
 def test_a_chunk_whose_worker_vanished_is_in_doubt() -> None:
     world = world_of(1)
-
-    def die(sent: Any) -> None:
-        raise Died
-
-    world.target.before_answer = die
-    with pytest.raises(Died):
+    with deaths.after_sending(world):
         world.run()
     opened = world.open(world.next_time(), "next")
     summary = world.commit(opened.run, opened.token).summary

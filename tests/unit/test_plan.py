@@ -10,7 +10,8 @@ from rowcast.definition import Guard, LambdaDestination, Trigger, Triggers
 from rowcast.errors import MessageInvalid
 from rowcast.models import from_json
 from rowcast.plan import plan_key
-from tests.unit.test_overlap import Died, interrupted
+from tests import deaths
+from tests.unit.test_overlap import interrupted
 from tests.unit.test_route import REJECTED, accounts, answer_by_id, settled, world_of
 from tests.world import World
 
@@ -126,13 +127,8 @@ def test_a_plan_of_a_first_sync_that_skips_says_so() -> None:
 @pytest.mark.parametrize("state", ["snapshot", "diff", "seal"])
 def test_a_plan_that_died_is_survived_by_the_next_start(state: str) -> None:
     world = world_of(1)
-
-    def die(entered: str) -> None:
-        if entered == state:
-            raise Died
-
-    with pytest.raises(Died):
-        world.steer("plan", on=die)
+    with pytest.raises(deaths.Died):
+        world.steer("plan", on=deaths.before(state))
     assert accounts(world.run()) == {"added": 1, "accepted": 1}
 
 

@@ -10,7 +10,7 @@ from rowcast import replay
 from rowcast.definition import Definition, LambdaDestination, Limits, Message, Trigger, Triggers
 from rowcast.models import Replay, Run, Selection, to_json
 from rowcast.ports import MessageToSend, Render
-from tests.unit.test_overlap import Died
+from tests import deaths
 from tests.unit.test_route import IN_DOUBT, REJECTED, accounts, answer_by_id, settled, world_of
 from tests.world import ON, World, sync_definition
 
@@ -253,13 +253,8 @@ def test_a_plan_counts_a_replay_and_sends_nothing() -> None:
 @pytest.mark.parametrize("state", ["snapshot", "diff", "seal", "fan_out", "commit"])
 def test_a_replay_that_died_is_survived_by_the_next_start(state: str) -> None:
     world = settled(1, 2)
-
-    def die(entered: str) -> None:
-        if entered == state:
-            raise Died
-
-    with pytest.raises(Died):
-        again(world, on=die)
+    with pytest.raises(deaths.Died):
+        again(world, on=deaths.before(state))
     world.source.put(id=1, v="b")
     world.run()
     sent = world.sent()
@@ -269,13 +264,8 @@ def test_a_replay_that_died_is_survived_by_the_next_start(state: str) -> None:
 
 def test_a_replay_that_was_left_until_its_changes_were_gone_is_given_up() -> None:
     world = settled(1)
-
-    def die(entered: str) -> None:
-        if entered == "fan_out":
-            raise Died
-
-    with pytest.raises(Died):
-        again(world, on=die)
+    with pytest.raises(deaths.Died):
+        again(world, on=deaths.before("fan_out"))
     world.clock.time += 40 * DAY
     world.changes.chunks.clear()
     assert accounts(world.run()) == {}

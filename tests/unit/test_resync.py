@@ -6,7 +6,7 @@ import pytest
 
 from rowcast.definition import Limits, Trigger, Triggers
 from rowcast.models import Row
-from tests.unit.test_overlap import Died
+from tests import deaths
 from tests.unit.test_route import REJECTED, accounts, answer_by_id, settled, world_of
 from tests.world import ON, World
 
@@ -104,13 +104,8 @@ def test_two_resyncs_send_under_different_ids() -> None:
 @pytest.mark.parametrize("state", ["snapshot", "diff", "seal", "fan_out", "commit"])
 def test_a_resync_that_died_is_survived_by_the_next_start(state: str) -> None:
     world = settled(1, 2)
-
-    def die(entered: str) -> None:
-        if entered == state:
-            raise Died
-
-    with pytest.raises(Died):
-        world.steer("resync", on=die)
+    with pytest.raises(deaths.Died):
+        world.steer("resync", on=deaths.before(state))
     world.run()
     assert len(world.sent()) == (2 if state in ("fan_out", "commit") else 0)
     assert (world.owed(), world.head.open_run) == ({}, None)

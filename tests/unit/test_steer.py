@@ -8,7 +8,7 @@ import pytest
 
 from rowcast.definition import Guard, Triggers
 from rowcast.models import Mode, Selection
-from tests.unit.test_overlap import Died
+from tests import deaths
 from tests.unit.test_route import IN_DOUBT, REJECTED, accounts, answer_by_id, settled, world_of
 from tests.world import ON, World, sync_definition
 
@@ -179,14 +179,10 @@ def test_an_execution_that_died_is_survived_by_the_next_start(mode: Mode, asked:
     world = owing(1, 2)
     world.source.put(id=4, v="other")
 
-    def die(entered: str) -> None:
-        if entered == state:
-            raise Died
-
     died = mode == "retry" or state != "fan_out"
     if died:
-        with pytest.raises(Died):
-            world.steer(mode, on=die, **asked)
+        with pytest.raises(deaths.Died):
+            world.steer(mode, on=deaths.before(state), **asked)
     world.run()
     world.run()
     assert (world.owed(), world.head.owed, world.head.open_run, world.head.holder) == ({}, 0, None, None)
@@ -312,26 +308,16 @@ def test_only_a_held_run_can_be_approved_or_rejected() -> None:
 @pytest.mark.parametrize("state", ["snapshot", "diff", "seal"])
 def test_an_approval_that_died_before_it_sent_anything_can_be_given_again(state: str) -> None:
     world, run = held()
-
-    def die(entered: str) -> None:
-        if entered == state:
-            raise Died
-
-    with pytest.raises(Died):
-        world.steer("approve", run=run, on=die)
+    with pytest.raises(deaths.Died):
+        world.steer("approve", run=run, on=deaths.before(state))
     assert accounts(world.steer("approve", run=run)) == {"removed": 200, "accepted": 200}
 
 
 @pytest.mark.parametrize("state", ["fan_out", "commit"])
 def test_an_approval_that_died_later_is_finished_by_the_next_start(state: str) -> None:
     world, run = held()
-
-    def die(entered: str) -> None:
-        if entered == state:
-            raise Died
-
-    with pytest.raises(Died):
-        world.steer("approve", run=run, on=die)
+    with pytest.raises(deaths.Died):
+        world.steer("approve", run=run, on=deaths.before(state))
     assert accounts(world.run()) == {}
     assert set(world.arrived()) == set(range(200, 300))
 
