@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from botocore.exceptions import ClientError
 
 from rowcast.definition import SecretRef
-from workbench.local import provision, server
+from rowcast.errors import RowcastError
+from workbench.local import provision, server, stack
 from workbench.local.arrivals import arrivals
 from workbench.local.template import fit, for_emulator
 
@@ -175,3 +177,32 @@ def test_the_emulator_inherits_nothing_of_the_users_secrets(
 ) -> None:
     monkeypatch.setenv(name, "mine")
     assert "mine" not in server._environment(server.Home(tmp_path), 1, None).values()
+
+
+class Refusing:
+    """CloudFormation with a stack in `status`, which refuses what is asked of it."""
+
+    def __init__(self, status: str | None) -> None:
+        self._status = status
+
+    def describe_stacks(self, **_: Any) -> dict[str, Any]:
+        if self._status is None:
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": "no such stack"}}, "DescribeStacks")
+        return {"Stacks": [{"StackStatus": self._status}]}
+
+    def create_stack(self, **_: Any) -> None:
+        self._status = "ROLLBACK_COMPLETE"
+
+    def update_stack(self, **_: Any) -> None:
+        self._status = "UPDATE_ROLLBACK_COMPLETE"
+
+    def describe_stack_events(self, **_: Any) -> dict[str, Any]:
+        failed = {"LogicalResourceId": "Parameter", "ResourceStatus": "CREATE_FAILED", "ResourceStatusReason": "exists"}
+        return {"StackEvents": [failed]}
+
+
+def test_an_update_that_fails_says_how_to_begin_anew_and_a_first_deployment_does_not() -> None:
+    with pytest.raises(RowcastError, match=r"Parameter: exists\n.*: rowcast local reset$"):
+        stack._apply(Refusing("CREATE_COMPLETE"), "Rowcast", "address")
+    with pytest.raises(RowcastError, match=r"Parameter: exists$"):
+        stack._apply(Refusing(None), "Rowcast", "address")

@@ -105,9 +105,9 @@ def _apply(cloudformation: Any, name: str, template: str) -> None:
             raise
     reached = _wait(cloudformation, name)
     if reached not in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}:
-        raise RowcastError(
-            f"The embedded AWS could not deploy the stack {name} ({reached}): {_why(cloudformation, name)}"
-        )
+        why = _why(cloudformation, name)
+        begin_anew = "" if status is None else "\nTo begin anew, without what it knows so far: rowcast local reset"
+        raise RowcastError(f"The embedded AWS could not deploy the stack {name} ({reached}): {why}{begin_anew}")
 
 
 def _status(cloudformation: Any, name: str) -> str | None:
