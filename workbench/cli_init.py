@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from workbench.options import as_json, emit
+from workbench.options import UsageFault, as_json, emit
 
 _SOURCES = click.Choice(["files", "postgres"])
 _DESTINATIONS = click.Choice(["eventbridge", "lambda"])
@@ -52,4 +53,14 @@ def init(
 
 
 def _ask(asks: bool, what: str, default: str, choices: click.Choice[str] | None) -> Any:
-    return click.prompt(what, default=default, type=choices, err=True) if asks else default
+    if not asks:
+        return default
+    try:
+        return click.prompt(what, default=default, type=choices, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        click.echo(err=True)
+        raise UsageFault(
+            "Nobody is there to answer; nothing was made. Say --yes for files, eventbridge and the folder's name."
+        ) from None

@@ -315,6 +315,7 @@ def _confirmed(question: str) -> bool:
     except click.Abort:
         if sys.stdin.isatty():
             raise
+        click.echo(err=True)
         raise UsageFault(
             "Nobody is there to answer; nothing was done. Say --yes to go on without being asked."
         ) from None

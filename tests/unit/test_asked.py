@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 import project
 from rowcast.models import OPERATIONS, Replay, Run, from_json
-from workbench import cli, cli_steer, deployment, show, steering
+from workbench import cli, cli_steer, deployment, renaming, show, steering
 
 HELD = "20260101T000000.000Z"
 COMMANDS = {
@@ -22,13 +22,15 @@ COMMANDS = {
     "replay": ["replay", "a", "--since", "1h"],
     "approve": ["approve", HELD],
     "reject": ["reject-run", HELD],
+    "rename": ["rename", "a", "b"],
 }
+EXECUTIONS = [mode for mode in COMMANDS if mode != "rename"]
 COUNTS = dict.fromkeys(OPERATIONS, 1) | {"rows": 3, "owed": 2, "left_out": {}}
 
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The modes of the executions that commands start, where every sync owes rows and a run waits."""
+    """The modes in which commands set to work, where every sync owes rows and a run waits."""
     modes: list[str] = []
     place: Any = SimpleNamespace()
     held = Run(sync="a", run=HELD, generation=1, execution="e", definition="d", started_at=0.0)
@@ -38,6 +40,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         modes.append(mode)
         ended["status"] = "planned" if mode == "plan" else "completed"
 
+    def rename(*_: Any, **by_whom: str) -> dict[str, Any]:
+        modes.append("rename")
+        assert by_whom == {"by": "ann", "because": ""}
+        return {"debts": 2}
+
+    monkeypatch.setattr(renaming, "rename", rename)
+    monkeypatch.setattr(renaming, "question", lambda *_: "take it along?")
+    monkeypatch.setattr(steering, "who", lambda _: "ann")
     monkeypatch.setattr(cli_steer, "ready", lambda *_, **__: place)
     monkeypatch.setattr(deployment, "find", lambda *_, **__: place)
     monkeypatch.setattr(steering, "ask", ask)
@@ -74,7 +84,7 @@ def test_a_steering_command_does_nothing_before_it_is_told_yes(mode: str, asked:
     assert asked == [mode]
 
 
-@pytest.mark.parametrize("mode", COMMANDS)
+@pytest.mark.parametrize("mode", EXECUTIONS)
 def test_what_is_asked_is_written_down_with_who_and_when(mode: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
     started: list[dict[str, Any]] = []

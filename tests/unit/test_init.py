@@ -48,6 +48,12 @@ def test_questions_are_asked_for_what_no_flag_says(tmp_path: Path) -> None:
     assert (tmp_path / "shop" / "targets" / "orders.py").is_file()
 
 
+def test_where_nobody_answers_nothing_is_made_and_the_way_on_is_said(tmp_path: Path) -> None:
+    result = made(tmp_path / "shop", answers="")
+    assert isinstance(result.exception, UsageFault) and "--yes" in str(result.exception)
+    assert not (tmp_path / "shop").exists()
+
+
 @pytest.mark.parametrize("name", ["rowcast.yaml", "syncs/orders.yaml", "data/orders.csv", "rowcast.yml"])
 def test_a_file_that_is_there_stops_everything(name: str, tmp_path: Path) -> None:
     (tmp_path / name).parent.mkdir(exist_ok=True)
