@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import uuid
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -79,50 +77,6 @@ def test_null_has_no_canonical_text(connection: duckdb.DuckDBPyConnection) -> No
         ("timestamp", "TIMESTAMP"), ("timestamptz", "TIMESTAMPTZ"), ("uuid", "UUID"), ("json", "VARCHAR"),
     ]  # fmt: skip
     assert [canonical(connection, kind, f"NULL::{physical}") for kind, physical in kinds] == [None] * len(kinds)
-
-
-def test_hashes_of_a_release_stay_what_they_were(connection: duckdb.DuckDBPyConnection) -> None:
-    columns = [Column("b", "decimal"), Column("a", "integer"), Column("c", "text"), Column("d", "timestamptz")]
-    row = connection.execute(
-        f"SELECT {sql.key_hash(columns[1:2])}::VARCHAR, {sql.fingerprint(columns)}::VARCHAR"
-        " FROM (SELECT 7::BIGINT AS a, '1.50' AS b, NULL::VARCHAR AS c, TIMESTAMPTZ '2026-01-31 10:00:00+00' AS d)"
-    ).fetchone()
-    assert row == (_uuid("2:n7"), _uuid("2:n74:n1.5-17:z1769853600000000"))
-    assert sql.fingerprint_schema(columns) == "1:d576b8b53d6d1c38b59c0423b12c72be"
-
-
-def _uuid(text: str) -> str:
-    return str(uuid.UUID(hashlib.sha256(text.encode()).hexdigest()[:32]))
-
-
-def test_a_fingerprint_does_not_depend_on_the_order_of_columns(connection: duckdb.DuckDBPyConnection) -> None:
-    columns = [Column("a", "integer"), Column("b", "text")]
-    row = connection.execute(
-        f"SELECT {sql.fingerprint(columns)} = {sql.fingerprint(columns[::-1])} FROM (SELECT 1::BIGINT AS a, 'x' AS b)"
-    ).fetchone()
-    assert row == (True,)
-    assert sql.fingerprint_schema(columns) == sql.fingerprint_schema(columns[::-1])
-    assert sql.fingerprint_schema(columns) != sql.fingerprint_schema(columns[:1])
-
-
-def test_values_do_not_run_together_in_a_hash(connection: duckdb.DuckDBPyConnection) -> None:
-    columns = [Column("a", "text"), Column("b", "text")]
-    rows = connection.execute(
-        f"SELECT count(DISTINCT {sql.key_hash(columns)}), count(*) FROM (VALUES ('ab', 'c'), ('a', 'bc'), ('', NULL),"
-        " (NULL, ''), (NULL, NULL), ('', ''), ('1:tx', ''), ('-', NULL), (NULL, '-'), ('x2:ty', '')) AS t(a, b)"
-    ).fetchone()
-    assert rows == (10, 10)
-
-
-@pytest.mark.parametrize("bits", [0, 1, 5, 12, 31])
-def test_a_partition_is_the_top_bits_of_the_key_hash(connection: duckdb.DuckDBPyConnection, bits: int) -> None:
-    key_hash = sql.key_hash([Column("i", "integer")])
-    rows = connection.execute(
-        f"SELECT replace(k::VARCHAR, '-', ''), {sql.partition_of('k', bits)} AS p, typeof(p)"
-        f" FROM (SELECT {key_hash} AS k FROM range(500) AS t(i)"
-        f" UNION ALL SELECT unnest(['{'f' * 32}', '{'0' * 32}'])::UUID)"
-    ).fetchall()
-    assert all(kind == "INTEGER" and int(text, 16) >> (128 - bits) == number for text, number, kind in rows)
 
 
 def test_a_row_as_json_is_exact(connection: duckdb.DuckDBPyConnection) -> None:

@@ -5,19 +5,18 @@ Every function answers SQL text over columns that are in the physical types that
     boolean BOOLEAN · integer BIGINT · decimal DECIMAL(p,s), or VARCHAR with plain digits, NaN, Infinity, -Infinity
     float DOUBLE or FLOAT · text VARCHAR · bytes BLOB · date DATE · time TIME · timestamp TIMESTAMP
     timestamptz TIMESTAMPTZ · uuid UUID · json VARCHAR with sorted keys and no insignificant white space
-
-The canonical text of a value begins with a tag, so that values of different kinds never meet; all numbers that are
-exact share one tag and one spelling, so that 1, 1.0 and 1.00 are equal whatever column they lie in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rowcast.arrival import normalize
+from rowcast.canonical import canonical
 from rowcast.equality import differing_columns, row_hash, same_row
-from rowcast.jsonsql import json_numbers_settled, json_value, plain_number
-from rowcast.models import Column, ColumnType, short_hash, to_json
+from rowcast.hashes import fingerprint, fingerprint_schema, key_hash, shared_recipe
+from rowcast.jsonsql import json_value
+from rowcast.models import Column, to_json
 from rowcast.sqltext import literal, quote, reference
 
 __all__ = [
@@ -30,47 +29,13 @@ __all__ = [
     "key_hash",
     "normalize",
     "not_null",
-    "partition_of",
     "quote",
     "row_hash",
     "row_json",
     "same_row",
+    "shared_recipe",
     "values_json",
 ]
-
-RECIPE = "1"
-"""Names the canonical encoding. Another recipe needs another name, and fingerprints under it are computed anew."""
-
-HASH_BITS = 128
-
-
-def canonical(column: Column, table: str = "") -> str:
-    """VARCHAR: equal values have equal text, different values different text; NULL for null."""
-    return _CANONICAL[column.type](reference(column.name, table))
-
-
-def key_hash(columns: Sequence[Column], table: str = "") -> str:
-    """UUID: 128 bits of SHA-256 over the key columns in the given order."""
-    return _hash([canonical(column, table) for column in columns])
-
-
-def fingerprint(columns: Sequence[Column], table: str = "") -> str:
-    """UUID: 128 bits of SHA-256 over all columns; their order in the query does not matter."""
-    return _hash([canonical(column, table) for column in sorted(columns, key=lambda column: column.name)])
-
-
-def fingerprint_schema(columns: Sequence[Column]) -> str:
-    """Equal for manifests whose fingerprints compare. Types are no part of it: canonical texts carry their own tags."""
-    return f"{RECIPE}:{short_hash(*sorted(column.name for column in columns))}"
-
-
-def partition_of(key_hash_expr: str, bits: int) -> str:
-    """INTEGER: the top `bits` (at most 31) bits of a UUID."""
-    if not 0 <= bits <= 31:
-        raise ValueError(f"bits must be between 0 and 31, not {bits}")
-    if bits == 0:
-        return "0::INTEGER"
-    return f"(({key_hash_expr})::UHUGEINT >> {HASH_BITS - bits})::INTEGER"
 
 
 def not_null(columns: Sequence[Column]) -> str:
@@ -140,55 +105,3 @@ def _differ(before: Column, after: Column, old: str, new: str) -> str:
     if before.type != after.type:
         return canonically
     return f"WHEN {a}::VARCHAR IS NOT DISTINCT FROM {b}::VARCHAR THEN '' {canonically}"
-
-
-def _hash(texts: Sequence[str]) -> str:
-    """By one flat call: a chain of || would be as deep as there are columns, and the engine's depth is limited.
-
-    A null is '-' alone, since concat passes over it. Bytes become a UUID for a third of what reading its text costs.
-    """
-    parts = ", ".join(f"coalesce(strlen({text})::VARCHAR || ':', '-'), {text}" for text in texts)
-    return f"unhex(left(sha256(concat({parts})), 32))::UUID"
-
-
-def _integer(value: str) -> str:
-    return f"('n' || {value}::VARCHAR)"
-
-
-def _decimal(value: str) -> str:
-    return f"('n' || {plain_number(f'{value}::VARCHAR')})"
-
-
-def _float(value: str) -> str:
-    double = f"{value}::DOUBLE"
-    return (
-        f"CASE WHEN {value} IS NULL THEN NULL WHEN isnan({double}) THEN 'nNaN'"
-        f" WHEN isinf({double}) THEN CASE WHEN {double} > 0 THEN 'nInfinity' ELSE 'n-Infinity' END"
-        f" WHEN abs({double}) < 9007199254740992 AND trunc({double}) = {double}"
-        f" THEN 'n' || TRY_CAST({double} AS BIGINT)::VARCHAR"
-        f" ELSE 'f' || printf('%.17g', {double}) END"
-    )
-
-
-def _date(value: str) -> str:
-    return f"('d' || CASE WHEN isinf({value}) THEN {value}::VARCHAR ELSE ({value} - DATE '1970-01-01')::VARCHAR END)"
-
-
-def _instant(tag: str) -> Callable[[str], str]:
-    return lambda value: f"('{tag}' || coalesce(epoch_us({value})::VARCHAR, {value}::VARCHAR))"
-
-
-_CANONICAL: dict[ColumnType, Callable[[str], str]] = {
-    "boolean": lambda value: f"('b' || {value}::INTEGER::VARCHAR)",
-    "integer": _integer,
-    "decimal": _decimal,
-    "float": _float,
-    "text": lambda value: f"('t' || {value})",
-    "bytes": lambda value: f"('x' || hex({value}))",
-    "date": _date,
-    "time": lambda value: f"('h' || epoch_us({value})::VARCHAR)",
-    "timestamp": _instant("s"),
-    "timestamptz": _instant("z"),
-    "uuid": lambda value: f"('u' || {value}::VARCHAR)",
-    "json": lambda value: f"('j' || {json_numbers_settled(value)})",
-}

@@ -74,6 +74,11 @@ class Sides(msgspec.Struct, kw_only=True, frozen=True):
         """Whether the fingerprints of both sides compare as they are stored."""
         return self.baseline is None or self.baseline.fingerprint_schema == self.manifest.fingerprint_schema
 
+    def fingerprint(self, over: Sequence[Column]) -> str:
+        """SQL that computes fingerprints anew, over the common columns of one side."""
+        recipe = sql.shared_recipe(self.manifest.fingerprint_schema, self.old_common, self.common)
+        return sql.fingerprint(over, recipe=recipe)
+
 
 def prepare(
     number: int, sides: Sides, owed: Sequence[Debt], connection: duckdb.DuckDBPyConnection, *, whole: bool = False
@@ -156,7 +161,7 @@ def _fingerprints(
         path = sides.scratch / f"{manifest.run}-{number:05d}.fingerprints"
         sides.snapshots.fetch(partition.fingerprints, partition.fingerprints_sha256, path)
         return fingerprints.read(path, number)
-    stored = "_fingerprint" if over is None else sql.fingerprint(over)
+    stored = "_fingerprint" if over is None else sides.fingerprint(over)
     return fingerprints.compute(connection, _fetched(manifest, number, sides), _key_hash(manifest), stored, number)
 
 

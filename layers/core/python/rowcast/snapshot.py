@@ -166,9 +166,10 @@ def _same_form(columns: Sequence[Column], count: int, baseline: Manifest) -> boo
     return len(baseline.partitions) == count and set(baseline.columns) == set(columns)
 
 
-def comparable(columns: Sequence[Column], count: int, baseline: Manifest) -> bool:
-    """Whether partitions of `count` over `columns` can be compared with the baseline's by their digests."""
-    return baseline.fingerprint_schema == sql.fingerprint_schema(columns) and len(baseline.partitions) == count
+def _comparable(manifest: Manifest, baseline: Manifest) -> bool:
+    """Whether their partitions compare by their digests."""
+    same_count = len(baseline.partitions) == len(manifest.partitions)
+    return same_count and baseline.fingerprint_schema == manifest.fingerprint_schema
 
 
 def partition_bits(rows: int, current: int, rows_per_partition: int) -> int:
@@ -192,7 +193,7 @@ def partitions_to_diff(
     `owed`: the key hashes of debts.
     """
     bits = _bits(len(manifest.partitions))
-    same = baseline if baseline and comparable(manifest.columns, len(manifest.partitions), baseline) else None
+    same = baseline if baseline and _comparable(manifest, baseline) else None
     differing = {
         number
         for number, partition in enumerate(manifest.partitions)

@@ -1,7 +1,9 @@
-"""A baseline that was written before fingerprints had files of their own goes on as if it had been written today."""
+"""A baseline of an earlier form goes on as if it had been written today. Version 2 of the manifest gave fingerprints
+files of their own; recipe 2 of fingerprints came after it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,7 @@ from rowcast.models import Head
 from tests.data.files import FilesWorld, files_world
 from tests.world import sync_definition
 
-WRITTEN = Path(__file__).parent / "written_by_1"
-RUN = "20250901T120000.000Z"
-MANIFEST = f"snapshots/orders/{RUN}/manifest.json"
+WRITTEN = sorted(Path(__file__).parent.glob("written_by_*"))
 ROWS = """
 SELECT i AS id, 'name ' || i AS name, (i / 4.0)::DECIMAL(12, 2) AS amount, i / 3.0 AS ratio, i % 2 = 0 AS even,
   ('\\x0' || (i % 10)::VARCHAR)::BLOB AS raw, DATE '2026-01-01' + i::INTEGER AS day,
@@ -31,24 +31,28 @@ UNION ALL SELECT * REPLACE (60 AS id) FROM ({ROWS}) WHERE id = 1"""
 CHANGES = [("added", 60), ("changed", 7), ("removed", 11)]
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[FilesWorld]:
+@pytest.fixture(params=WRITTEN, ids=lambda path: path.name)
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[FilesWorld]:
+    run = json.loads((request.param / "manifest.json").read_bytes())["run"]
     with files_world(tmp_path, limits=Limits(concurrency=1, rows_per_partition=8)) as made:
-        for path in WRITTEN.iterdir():
+        for path in request.param.iterdir():
             folder = "" if path.suffix == ".json" else "claim-1/"
-            made.snapshots.objects[f"snapshots/orders/{RUN}/{folder}{path.name}"] = path.read_bytes()
-        made.states.heads["orders"] = Head(sync="orders", generation=1, history=[MANIFEST])
+            made.snapshots.objects[f"snapshots/orders/{run}/{folder}{path.name}"] = path.read_bytes()
+        key = f"snapshots/orders/{run}/manifest.json"
+        made.states.heads["orders"] = Head(sync="orders", generation=1, history=[key])
         yield made
 
 
-def versions(world: FilesWorld) -> list[int]:
-    return [world.snapshots.manifest(key).version for key in world.head.history]
+def forms(world: FilesWorld) -> list[tuple[int, str]]:
+    manifests = [world.snapshots.manifest(key) for key in world.head.history]
+    return [(manifest.version, manifest.fingerprint_schema[0]) for manifest in manifests]
 
 
 def test_an_equal_source_sends_nothing_and_is_written_anew(world: FilesWorld) -> None:
-
+    before = forms(world)
     assert (world.run_with(ROWS)["status"], world.sent()) == ("completed", [])
-    assert versions(world) == [2, 1]
+    assert forms(world) == [(2, "2"), *before]
+    assert before in [[(1, "1")], [(2, "1")]]
 
 
 def test_what_changed_since_is_sent_once(world: FilesWorld) -> None:
@@ -84,7 +88,7 @@ def test_another_column_or_a_wider_one_sends_nothing_else(world: FilesWorld, sel
 
 
 def test_its_damaged_file_stops_the_run(world: FilesWorld) -> None:
-    key = f"snapshots/orders/{RUN}/claim-1/00003.parquet"
+    [key] = [key for key in world.snapshots.objects if key.endswith("00003.parquet")]
     world.snapshots.objects[key] = world.snapshots.objects[key][:-1]
     summary: dict[str, Any] = world.run_with(CHANGED)
     assert (summary["status"], world.sent()) == ("failed", [])
