@@ -20,6 +20,7 @@ import msgspec
 from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Limits, Trigger, Triggers
 from rowcast.engine import engine, run
 from rowcast.errors import SnapshotDamaged
+from rowcast.hashes import RECIPE
 from rowcast.models import Column, Manifest
 from rowcast.ports import SourceResult
 
@@ -188,7 +189,7 @@ def snapshots(
     store = FolderSnapshots(folder)
     taken: dict[str, str] = {}
     for state in ("before", "after"):
-        name = f"{state}-{changes}-{rows}-{seed}-{rows_per_partition or 'default'}"
+        name = f"{state}-{changes}-{rows}-{seed}-{rows_per_partition or 'default'}-{RECIPE}"
         if changes == "none" and state == "after":
             taken[state] = taken["before"]
             continue
