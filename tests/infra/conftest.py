@@ -24,6 +24,8 @@ from tests.infra.projects import project
 from tests.infra.template import Template
 
 ROOT = Path(__file__).parents[2]
+KEY = "arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f"
+BOUNDARY = "arn:aws:iam::111122223333:policy/boundary"
 WITHOUT_BUNDLES: dict[str, Any] = {"aws:cdk:bundling-stacks": []}
 
 
@@ -50,6 +52,12 @@ def synth(
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     return synth(tmp_path_factory.mktemp("lambda"), checked=True)
+
+
+@pytest.fixture(scope="session")
+def bound_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """With a key and a permissions boundary of the account's own."""
+    return synth(tmp_path_factory.mktemp("bound"), checked=True, boundary=BOUNDARY, key=KEY)
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,12 @@ import subprocess
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from rowcast import definition, metrics
 from rowcast.definition import Account, EventBridgeDestination
 from rowcast.models import Deployment
-from tests.infra.conftest import synth
+from tests.infra.conftest import BOUNDARY, KEY, synth
 from tests.infra.projects import SHOP, buses, project, sync
 from tests.infra.template import Template, flat
 
@@ -41,7 +42,9 @@ def test_the_template_is_the_one_that_was_reviewed(template: Template) -> None:
     assert made == SNAPSHOT.read_text()
 
 
-def test_cdk_nag_finds_nothing_that_is_not_acknowledged(template: Template) -> None:
+@pytest.mark.parametrize("variant", ["template", "bound_template"])
+def test_cdk_nag_finds_nothing_that_is_not_acknowledged(variant: str, request: pytest.FixtureRequest) -> None:
+    template: Template = request.getfixturevalue(variant)
     reports = json.loads((template.folder / "validation-report.json").read_text())["pluginReports"]
     concluded = {report["pluginName"]: report["conclusion"] for report in reports}
     assert concluded["AwsSolutions"] == concluded["Serverless"] == "success"
@@ -52,7 +55,9 @@ def lint(command: list[str], *templates: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_cfn_lint_finds_nothing(template: Template, cfn_lint: list[str]) -> None:
+@pytest.mark.parametrize("variant", ["template", "bound_template"])
+def test_cfn_lint_finds_nothing(variant: str, request: pytest.FixtureRequest, cfn_lint: list[str]) -> None:
+    template: Template = request.getfixturevalue(variant)
     assert lint(cfn_lint, *(template.folder / file for file in template.masked())) == (0, "")
 
 
@@ -126,26 +131,23 @@ def test_a_source_inside_a_vpc_is_read_from_there_and_nothing_else_is(template: 
     assert config == {"SubnetIds": ["subnet-0123456789abcdef0"], "SecurityGroupIds": ["sg-0123456789abcdef0"]}
 
 
-def test_a_key_of_one_s_own_encrypts_rows_and_is_opened_through_their_services_alone(tmp_path: Path) -> None:
-    key = "arn:aws:kms:us-east-1:111122223333:key/0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f"
-    template = synth(tmp_path, key=key, checked=True)
+def test_a_key_of_one_s_own_encrypts_rows_and_is_opened_through_their_services_alone(bound_template: Template) -> None:
+    template = bound_template
     bucket = template.named("AWS::S3::Bucket", "Bucket")["Properties"]["BucketEncryption"]
-    assert key in json.dumps(bucket)
+    assert KEY in json.dumps(bucket)
     tables = template.of_type("AWS::DynamoDB::Table").values()
-    assert {one["Properties"]["SSESpecification"]["KMSMasterKeyId"] for one in tables} == {key}
+    assert {one["Properties"]["SSESpecification"]["KMSMasterKeyId"] for one in tables} == {KEY}
     for part in ("FunctionsOpenRole", "FunctionsWatchRole", "WorkflowRole", "FunctionsSnapshotlakeRole"):
-        (grant,) = [one for one in template.statements(template.role(part)) if one["Resource"] == key]
+        (grant,) = [one for one in template.statements(template.role(part)) if one["Resource"] == KEY]
         assert [flat(name) for name in grant["Condition"]["StringEquals"]["kms:ViaService"]] == [
             "s3.<AWS::Region>.amazonaws.com",
             "dynamodb.<AWS::Region>.amazonaws.com",
         ]
 
 
-def test_a_boundary_bounds_every_role(tmp_path: Path) -> None:
-    boundary = "arn:aws:iam::111122223333:policy/boundary"
-    template = synth(tmp_path, boundary=boundary)
-    bounds = {one["Properties"].get("PermissionsBoundary") for one in template.of_type("AWS::IAM::Role").values()}
-    assert bounds == {boundary}
+def test_a_boundary_bounds_every_role(bound_template: Template) -> None:
+    roles = bound_template.of_type("AWS::IAM::Role").values()
+    assert {one["Properties"].get("PermissionsBoundary") for one in roles} == {BOUNDARY}
 
 
 def _refuses_plain_http(document: dict[str, list[dict[str, object]]]) -> bool:
