@@ -7,7 +7,7 @@ from typing import Any
 
 from project import alerts, functions, meaning, query, times
 from project.document import Document
-from project.model import LocalFunction, Network, Sync
+from project.model import Endpoints, LocalFunction, Network, Sync
 from rowcast.definition import (
     Account,
     Definition,
@@ -72,7 +72,11 @@ def _files(name: str, path: str) -> FilesSource:
 def network(value: dict[str, Any]) -> Network | None:
     """Where a source's snapshot function runs, when that is inside a VPC."""
     vpc = value.get("vpc")
-    return Network(tuple(vpc["subnets"]), tuple(vpc["security_groups"])) if vpc else None
+    if not vpc:
+        return None
+    wanted = vpc.get("endpoints")
+    endpoints = Endpoints(wanted["vpc"], tuple(wanted["route_tables"])) if wanted else None
+    return Network(tuple(vpc["subnets"]), tuple(vpc["security_groups"]), endpoints)
 
 
 def folder(root: Path, value: dict[str, Any]) -> Path | None:

@@ -56,8 +56,20 @@ def check_project(document: Document, names: Known) -> None:
             _check_time(
                 document, ("sources", name, "statement_timeout"), 1.0, LONGEST_STATEMENT, "1 second to 14 minutes"
             )
+    _check_endpoints(document, names)
     _check_common(document, names, ("defaults",))
     _check_channels(document, names, ("alarms",))
+
+
+def _check_endpoints(document: Document, names: Known) -> None:
+    """AWS takes a service's endpoint with a private name once in a VPC, and a gateway once in a route table."""
+    first: dict[str, str] = {}
+    for name in names.sources or {}:
+        where = ("sources", name, "vpc", "endpoints")
+        vpc = document.get(str, *where, "vpc")
+        if vpc is not None and first.setdefault(vpc, name) != name:
+            message = f"the source {first[vpc]} makes the endpoints of {vpc} already"
+            document.report(where, message, expected="endpoints at one source of a VPC")
 
 
 def check_sync(document: Document, names: Known) -> None:

@@ -75,11 +75,21 @@ class AlertChannel:
 
 
 @dataclass(frozen=True)
+class Endpoints:
+    """Where the deployment makes the endpoints of AWS's services that a source's function needs."""
+
+    vpc: str
+    route_tables: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Network:
-    """Where in a VPC a source's snapshot function runs: ids, so that nothing is looked up when it is deployed."""
+    """Where in a VPC a source's snapshot function runs: ids, so that nothing is looked up when it is deployed.
+    `endpoints` None: there are some, or a NAT gateway."""
 
     subnets: tuple[str, ...]
     security_groups: tuple[str, ...]
+    endpoints: Endpoints | None = None
 
 
 @dataclass(frozen=True)

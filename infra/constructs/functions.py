@@ -11,6 +11,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.constructs.endpoints import NetworkEndpoints
 from infra.constructs.grants import TRACES, Grant, acknowledge, give
 from infra.constructs.layers import ARCHITECTURE, RUNTIME, Layers, handlers_code
 from infra.constructs.permissions import Permissions
@@ -150,6 +151,13 @@ class Functions(Construct):
         """The source's own function: it alone may read the source, and it alone carries the driver."""
         if source.name not in self._snapshots:
             drivers = [self._layers.postgres] if isinstance(source, PostgresSource) else []
+            network = self._networks.get(source.name)
+            if network is not None and network.endpoints is not None:
+                password = source.password if isinstance(source, PostgresSource) else None
+                store = password.store if password else None
+                NetworkEndpoints(
+                    self, f"Endpoints-{source.name}", network=network, wanted=network.endpoints, store=store
+                )
             self._snapshots[source.name] = self._handler(
                 f"Snapshot-{source.name}",
                 "snapshot",
@@ -157,7 +165,7 @@ class Functions(Construct):
                 self._permissions.snapshot(source),
                 self._layers.engine,
                 *drivers,
-                network=self._networks.get(source.name),
+                network=network,
             )
         return self._snapshots[source.name]
 

@@ -56,6 +56,22 @@ VPC = fields(
             "maxItems": 5,
             "uniqueItems": True,
         },
+        "endpoints": fields(
+            "Makes the endpoints by which the function reaches AWS: of S3, of DynamoDB, and of the password's store.",
+            {
+                "vpc": text("the VPC of the subnets", r"^vpc-[0-9a-f]{8,17}$", "a VPC's id: vpc-0123456789abcdef0"),
+                "route_tables": {
+                    "type": "array",
+                    "description": "those of the subnets",
+                    "items": text(
+                        "a route table", r"^rtb-[0-9a-f]{8,17}$", "a route table's id: rtb-0123456789abcdef0"
+                    ),
+                    "minItems": 1,
+                    "uniqueItems": True,
+                },
+            },
+            ("vpc", "route_tables"),
+        ),
     },
     ("subnets", "security_groups"),
 )

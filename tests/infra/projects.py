@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from project.model import AlertChannel, Network, Project, Schedule, Sync
+from project.model import AlertChannel, Endpoints, Network, Project, Schedule, Sync
 from rowcast.definition import (
     Account,
     Definition,
@@ -34,6 +34,7 @@ CHANNELS = (
     AlertChannel("hook", "webhook", {"url": "https://ops.example.com/alerts", "token": SecretRef(name="t", key="")}),
     AlertChannel("bus", "eventbridge", {"bus": "operations"}),
 )
+ENDPOINTS = Endpoints("vpc-0123456789abcdef0", ("rtb-0123456789abcdef0",))
 PARTNER = "arn:aws:iam::222233334444:role/partner"
 
 
@@ -70,7 +71,7 @@ def project() -> Project:
         functions=(),
         folders={},
         secrets=(),
-        networks={"warehouse": Network(("subnet-0123456789abcdef0",), ("sg-0123456789abcdef0",))},
+        networks={"warehouse": Network(("subnet-0123456789abcdef0",), ("sg-0123456789abcdef0",), ENDPOINTS)},
     )
 
 

@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from project.model import Network
 from rowcast import definition, metrics
-from rowcast.definition import Account, EventBridgeDestination
+from rowcast.definition import Account, EventBridgeDestination, SecretRef
 from rowcast.models import Deployment
 from tests.infra.conftest import BOUNDARY, KEY, synth
-from tests.infra.projects import SHOP, buses, project, sync
+from tests.infra.projects import SHOP, WAREHOUSE, buses, project, sync
 from tests.infra.template import Template, flat
 
 SNAPSHOT = Path(__file__).parent / "template.snapshot.json"
@@ -129,6 +130,39 @@ def test_a_source_inside_a_vpc_is_read_from_there_and_nothing_else_is(template: 
     ((name, config),) = inside.items()
     assert "Snapshotwarehouse" in name
     assert config == {"SubnetIds": ["subnet-0123456789abcdef0"], "SecurityGroupIds": ["sg-0123456789abcdef0"]}
+
+
+def test_a_vpc_gets_the_endpoints_that_the_source_s_function_needs(template: Template) -> None:
+    made = {
+        flat(one["Properties"]["ServiceName"]).rpartition(".")[2]: one["Properties"]
+        for one in template.of_type("AWS::EC2::VPCEndpoint").values()
+    }
+    assert {one["VpcId"] for one in made.values()} == {"vpc-0123456789abcdef0"}
+    for service in ("s3", "dynamodb"):
+        assert (made[service]["VpcEndpointType"], made[service]["RouteTableIds"]) == (
+            "Gateway",
+            ["rtb-0123456789abcdef0"],
+        )
+    secrets = made.pop("secretsmanager")
+    assert set(made) == {"s3", "dynamodb"}
+    assert (secrets["PrivateDnsEnabled"], secrets["SubnetIds"]) == (True, ["subnet-0123456789abcdef0"])
+    ((_, group),) = template.of_type("AWS::EC2::SecurityGroup").items()
+    (rule,) = group["Properties"]["SecurityGroupIngress"]
+    assert (rule["SourceSecurityGroupId"], rule["FromPort"], rule["ToPort"]) == ("sg-0123456789abcdef0", 443, 443)
+
+
+def test_without_a_wish_for_endpoints_and_without_a_password_none_is_made(tmp_path: Path) -> None:
+    def endpoints(network: Network, password: SecretRef | None) -> list[str]:
+        source = msgspec.structs.replace(WAREHOUSE, password=password)
+        one = sync("one", source, EventBridgeDestination(), buses(added="orders"))
+        of = dataclasses.replace(project(), syncs={one.name: one}, networks={source.name: network})
+        made = synth(tmp_path / f"{len(list(tmp_path.iterdir()))}", of=of).of_type("AWS::EC2::VPCEndpoint").values()
+        return sorted(flat(found["Properties"]["ServiceName"]).rpartition(".")[2] for found in made)
+
+    network = project().networks["warehouse"]
+    assert endpoints(dataclasses.replace(network, endpoints=None), WAREHOUSE.password) == []
+    assert endpoints(network, SecretRef(store="parameter", name="/db")) == ["dynamodb", "s3", "ssm"]
+    assert endpoints(network, None) == ["dynamodb", "s3"]
 
 
 def test_a_key_of_one_s_own_encrypts_rows_and_is_opened_through_their_services_alone(bound_template: Template) -> None:

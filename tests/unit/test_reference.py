@@ -152,3 +152,10 @@ def test_every_make_command_that_is_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     said = set(re.findall(r"(?m)(?:`|^ *\$ |^    )make ([a-z-]+)", text))
     assert said <= targets
+
+
+def test_the_dashboards_pictures_call_alarms_by_names_that_fit() -> None:
+    picture = (DOCS / "captures" / "dashboard-deployment.svg").read_text(encoding="utf-8")
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", picture)
+    assert "OldDebts-new-orders" in texts
+    assert [one for one in texts if "arn:" in one or "AWS::" in one] == []
