@@ -24,8 +24,12 @@ from rowcast.ports import SnapshotStore, Source
 if TYPE_CHECKING:
     import duckdb
 
-PARQUET = "FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE 65536"
-"""Read twice as fast as zstd of version 1, and a tenth larger: docs/benchmarks.md."""
+PARQUET = (
+    "FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE 65536,"
+    " DICTIONARY_SIZE_LIMIT 4096, WRITE_BLOOM_FILTER false"
+)
+"""Read twice as fast as zstd of version 1, and a tenth larger: docs/benchmarks.md. A column with more than some thousand
+values in a row group is seldom smaller with a dictionary, and making one until then costs a sixth of the writing."""
 
 _KEY, _UPPER, _LOWER, _PARTITION = "_key_hash", "_fingerprint_upper", "_fingerprint_lower", "_key_hash_partition"
 _HASHES = (_KEY, _UPPER, _LOWER)
@@ -68,9 +72,13 @@ def stage(
 def _write(
     connection: duckdb.DuckDBPyConnection, relation: str, keys: Sequence[Column], folder: Path, bits: int
 ) -> dict[int, StagedFile]:
-    # a row with a null in its key has no hash
-    partition = f"CASE WHEN {sql.not_null(keys)} THEN ({_KEY} >> {64 - bits})::INTEGER ELSE 0 END" if bits else "0"
     folder.mkdir()
+    if not bits:  # even into one partition PARTITION_BY copies every row once more
+        whole = folder / f"{_PARTITION}=0"
+        run(connection, f"COPY (FROM {relation}) TO '{whole}' ({PARQUET}, PER_THREAD_OUTPUT)")
+        return _written(connection, folder)
+    # a row with a null in its key has no hash
+    partition = f"CASE WHEN {sql.not_null(keys)} THEN ({_KEY} >> {64 - bits})::INTEGER ELSE 0 END"
     run(
         connection,
         f"COPY (SELECT *, {partition} AS {_PARTITION} FROM {relation}) TO '{folder}' "
@@ -85,6 +93,8 @@ def _written(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[int, S
     found: dict[int, StagedFile] = {}
     counted = f"SELECT file_name, num_rows FROM parquet_file_metadata('{folder}/*/*.parquet') ORDER BY file_name"
     for name, rows in run(connection, counted):
+        if not rows:
+            continue
         path = folder.joinpath(*Path(name).parts[-2:])
         number = int(path.parent.name.removeprefix(f"{_PARTITION}="))
         before = found.get(number, StagedFile((), 0))
