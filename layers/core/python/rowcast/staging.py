@@ -28,7 +28,7 @@ PARQUET = (
     "FORMAT parquet, PARQUET_VERSION v2, COMPRESSION lz4_raw, ROW_GROUP_SIZE 65536,"
     " DICTIONARY_SIZE_LIMIT 4096, WRITE_BLOOM_FILTER false"
 )
-"""Read twice as fast as zstd of version 1, and a tenth larger: docs/benchmarks.md. A column with more than some thousand
+"""Read twice as fast as zstd of version 1, and a tenth larger: docs/benchmarks.md. A column of more than some thousand
 values in a row group is seldom smaller with a dictionary, and making one until then costs a sixth of the writing."""
 
 _KEY, _UPPER, _LOWER, _PARTITION = "_key_hash", "_fingerprint_upper", "_fingerprint_lower", "_key_hash_partition"
