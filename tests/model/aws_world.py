@@ -34,6 +34,7 @@ from tests.fakes import FakeClock
 from tests.model.inline import inline
 from tests.model.noting import NotingSource
 from tests.model.oracle import Arrival, Oracle, carry
+from tests.model.short_way import shorten
 from tests.world import sync_definition
 
 REGION = "eu-west-1"
@@ -70,9 +71,11 @@ def taken(key: Any, attempt: int) -> str:
 
 
 class AwsWorld:
-    """One sync. `hook(world, side, name)` is called before each AWS call of a handler leaves and after its effect."""
+    """One sync. `hook(side, name)` is called before each AWS call of a handler leaves and after its effect. `short`:
+    the calls of DynamoDB take the short way, past HTTP."""
 
-    def __init__(self, definition: Definition | None = None) -> None:
+    def __init__(self, definition: Definition | None = None, *, short: bool = False) -> None:
+        self._short = short
         self.clock = FakeClock()
         self.source = NotingSource(on_query=self._read)
         self.answer: Answer = taken
@@ -114,6 +117,8 @@ class AwsWorld:
         self.watched[service] = client
         events.register_first("before-call.*.*", self._before)
         events.register_last("after-call.*.*", self._after)
+        if service == "dynamodb" and self._short:
+            shorten(client, ACCOUNT)
         if service == "events":
             enforce(client)
             events.register_first("provide-client-params.eventbridge.PutEvents", self._hush)
@@ -402,7 +407,7 @@ class Services(wiring.Services):
 
 
 @contextmanager
-def aws_world(definition: Definition | None = None) -> Iterator[AwsWorld]:
+def aws_world(definition: Definition | None = None, *, short: bool = False) -> Iterator[AwsWorld]:
     """A world in moto, with all clocks its own and no log lines."""
     import botocore.session
     from moto import mock_aws
@@ -427,7 +432,7 @@ def aws_world(definition: Definition | None = None) -> Iterator[AwsWorld]:
             destinations._sending.cache_clear()
             world = AwsWorld.__new__(AwsWorld)
             found.append(world)
-            world.__init__(definition)  # type: ignore[misc]
+            world.__init__(definition, short=short)  # type: ignore[misc]
             wiring.services = lambda: world.services  # type: ignore[assignment]
             wiring._logger = lambda: SimpleNamespace(info=_silent, error=_silent)  # type: ignore[assignment]
             SystemClock.now = lambda self: world.clock.now()  # type: ignore[method-assign]

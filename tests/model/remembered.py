@@ -1,11 +1,14 @@
 """An engine that remembers: the same statements over the same files give the same rows and files, without DuckDB.
 
 A sweep takes the same snapshots and diffs thousands of times. What is not remembered is asked of DuckDB itself.
+A folder lets the processes of a sweep remember together.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import pickle
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,17 +20,46 @@ import numpy as np
 
 _connect = duckdb.connect
 _RUN = re.compile(r"\d{8}T\d{6}\.\d{3}Z")  # what a run is called makes no difference to the engine
-_memory: dict[bytes, tuple[list[Any] | None, dict[str, bytes]]] = {}
+Remembered = tuple[list[Any] | None, dict[str, bytes]]
+
+
+class Memory:
+    """What statements answered and wrote, by all that was said and lay there before."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Remembered] = {}
+        self.folder: Path | None = None
+
+    def get(self, key: bytes) -> Remembered | None:
+        found = self._known.get(key)
+        if found is None and self.folder is not None:
+            with suppress(FileNotFoundError):
+                found = self._known[key] = pickle.loads((self.folder / key.hex()).read_bytes())
+        return found
+
+    def put(self, key: bytes, found: Remembered) -> Remembered:
+        self._known[key] = found
+        if self.folder is not None:
+            half = self.folder / f"{key.hex()}.{os.getpid()}"
+            half.write_bytes(pickle.dumps(found))
+            half.rename(self.folder / key.hex())
+        return found
+
+
+_memory = Memory()
 
 
 @contextmanager
-def remembered_engine() -> Iterator[None]:
-    """Within, `duckdb.connect` gives connections that remember. One thread each, so that a process can be forked."""
+def remembered_engine(shared: Path | None = None) -> Iterator[None]:
+    """Within, `duckdb.connect` gives connections that remember, with the processes of a `shared` folder too. One thread
+    each, so that a process can be forked."""
     duckdb.connect = Connection  # type: ignore[assignment,misc]
+    _memory.folder = shared
     try:
         yield
     finally:
         duckdb.connect = _connect
+        _memory.folder = None
 
 
 class Rows:
@@ -91,12 +123,14 @@ class Connection:
         said = repr((text, told, sorted((name, hashlib.sha256(data).digest()) for name, data in before.items())))
         said = _RUN.sub(lambda run: str(self._runs.setdefault(run[0], len(self._runs))), said)
         self._key = hashlib.sha256(self._key + said.encode()).digest()
-        if self._key not in _memory:
-            rows = self._ask(how, statement, parameters)
-            _memory[self._key] = rows, {n: data for n, data in self._files().items() if before.get(n) != data}
+        known = _memory.get(self._key)
+        if known is None:
+            asked = self._ask(how, statement, parameters)
+            written = {name: data for name, data in self._files().items() if before.get(name) != data}
+            known = _memory.put(self._key, (asked, written))
         elif self._real is not None:
             self._ask(how, statement, parameters)
-        rows, files = _memory[self._key]
+        rows, files = known
         for name, data in files.items():
             path = self._scratch / name
             path.parent.mkdir(parents=True, exist_ok=True)

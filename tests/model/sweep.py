@@ -18,12 +18,14 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from tests.model.aws_world import AwsWorld, Died, aws_world, taken
 from tests.model.histories import HISTORIES, History, random_history
 from tests.model.remembered import remembered_engine
+from tests.model.short_way import made_once
 
 MODES = ("once", "always", "gone")
 CHILDREN = 2
@@ -150,12 +152,15 @@ class Sweep:
 def sweep(name: str, history: History, seed: int = 0) -> dict[str, Any]:
     """Points, worlds followed, and the violations found."""
     scratch = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    with tempfile.TemporaryDirectory(dir=scratch) as folder, remembered_engine():
+    with tempfile.TemporaryDirectory(dir=scratch) as folder, ExitStack() as around:
         tempfile.tempdir = folder
-        results = Path(folder) / "results"
+        results, engine = Path(folder) / "results", Path(folder) / "engine"
         results.mkdir()
+        engine.mkdir()
+        around.enter_context(remembered_engine(engine))
+        around.enter_context(made_once())
         _warm(history)
-        with aws_world(history.definition) as world:
+        with aws_world(history.definition, short=True) as world:
             sweep = Sweep(world, history, results, random.Random(seed))
             error: BaseException | None = None
             try:
@@ -179,26 +184,10 @@ def sweep(name: str, history: History, seed: int = 0) -> dict[str, Any]:
 
 
 def _warm(history: History) -> None:
-    """Lets the engine see what the children will ask of it, so that each need not start DuckDB anew."""
-    for stop in ("", "fan_out", "gone"):
-        with aws_world(history.definition) as world:
-            history.before(world)
-            handlers = ("publish", "invoke") if stop == "fan_out" else (stop,)
-
-            def hook(side: str, name: str, world: AwsWorld = world, handlers: tuple[str, ...] = handlers) -> None:
-                if world.handler in handlers:
-                    world.dead = True
-                    raise Died
-
-            steer = history.steer(world)
-            world.hook = hook
-            world.gone_with_worker = True
-            world.run(**steer)
-            world.hook = lambda side, name: None
-            history.between(world)
-            world.answer = taken
-            for _ in range(3):
-                world.run()
+    """Imports and compiles once what each child would."""
+    with aws_world(history.definition, short=True) as world:
+        history.before(world)
+        world.run(**history.steer(world))
 
 
 def main(arguments: list[str]) -> int:

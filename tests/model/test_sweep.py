@@ -15,7 +15,7 @@ import pytest
 from tests.model.evidence import keep
 from tests.model.histories import HISTORIES
 
-QUICK = ("go_on", "function")
+QUICK = ("go_on", "function", "resumed", "quiet", "failing")
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="each death is a forked process")
 _counted: dict[str, Counter[str]] = defaultdict(Counter)
