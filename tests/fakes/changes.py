@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 
 from msgspec.structs import replace
 
@@ -9,6 +8,7 @@ from rowcast import chunks
 from rowcast.chunks import WrittenChunk
 from rowcast.errors import LockLost, RunFailed
 from rowcast.models import Chunk, ChunkState, PartitionResult, to_json
+from tests.fakes.copies import copied
 
 
 class FakeChangeStore:
@@ -21,19 +21,19 @@ class FakeChangeStore:
     def put_chunk(self, chunk: Chunk | WrittenChunk) -> None:
         if isinstance(chunk, WrittenChunk):
             chunk = chunks.decoder.decode(to_json(chunk)).chunk()
-        self.chunks.setdefault((chunk.sync, chunk.run, chunk.id), deepcopy(chunk))
+        self.chunks.setdefault((chunk.sync, chunk.run, chunk.id), copied(chunk))
 
     def chunk(self, sync: str, run: str, chunk: str) -> Chunk:
         if (sync, run, chunk) not in self.chunks:
             raise RunFailed(f"Chunk {chunk} of run {run} of {sync} is gone.")
-        return deepcopy(self.chunks[sync, run, chunk])
+        return copied(self.chunks[sync, run, chunk])
 
     def put_result(self, sync: str, run: str, result: PartitionResult) -> None:
-        self.partition_results.setdefault((sync, run), {})[result.partition] = deepcopy(result)
+        self.partition_results.setdefault((sync, run), {})[result.partition] = copied(result)
 
     def results(self, sync: str, run: str) -> list[PartitionResult]:
         found = self.partition_results.get((sync, run), {})
-        return [deepcopy(found[partition]) for partition in sorted(found)]
+        return [copied(found[partition]) for partition in sorted(found)]
 
     def claim(self, sync: str, run: str, chunk: str, token: int, claim: str, deadline: float) -> ChunkState | None:
         states = self.progress.setdefault((sync, run), {})
@@ -41,25 +41,25 @@ class FakeChangeStore:
         if state is not None and state.token > token:
             raise LockLost(f"A newer holder of {sync} works on chunk {chunk}.")
         if state is not None and state.done:
-            return deepcopy(state)
+            return copied(state)
         if state is not None and state.claim == claim:
-            return deepcopy(self._before[claim])
-        before = self._before[claim] = deepcopy(state)
+            return copied(self._before[claim])
+        before = self._before[claim] = copied(state)
         if state is None:
             states[chunk] = ChunkState(chunk=chunk, token=token, claim=claim, deadline=deadline)
         else:
             state.token, state.claim, state.deadline, state.paused = token, claim, deadline, False
-        return deepcopy(before)
+        return copied(before)
 
     def record(self, sync: str, run: str, state: ChunkState) -> None:
         stored = self.progress.get((sync, run), {}).get(state.chunk)
         if stored is None or stored.claim != state.claim:
             raise LockLost(f"Another worker claimed chunk {state.chunk} of {sync}.")
-        self.progress[sync, run][state.chunk] = replace(deepcopy(state), booked=stored.booked or state.booked)
+        self.progress[sync, run][state.chunk] = replace(copied(state), booked=stored.booked or state.booked)
 
     def states(self, sync: str, run: str, beginning: str = "") -> Iterator[ChunkState]:
         states = self.progress.get((sync, run), {})
-        yield from [deepcopy(states[chunk]) for chunk in sorted(states) if chunk.startswith(beginning)]
+        yield from [copied(states[chunk]) for chunk in sorted(states) if chunk.startswith(beginning)]
 
     def mark_booked(self, sync: str, run: str, chunk: str) -> None:
         self.progress[sync, run][chunk].booked = True

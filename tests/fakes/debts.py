@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 
 from rowcast.errors import LockLost
 from rowcast.models import Debt
+from tests.fakes.copies import copied
 from tests.fakes.state import FakeStateStore
 
 
@@ -17,7 +17,7 @@ class FakeDebtStore:
 
     def debts(self, sync: str, first: str, last: str) -> Iterator[Debt]:
         hashes = sorted(key_hash for owner, key_hash in self.ledger if owner == sync and first <= key_hash <= last)
-        yield from [deepcopy(self.ledger[sync, key_hash]) for key_hash in hashes]
+        yield from [copied(self.ledger[sync, key_hash]) for key_hash in hashes]
 
     def existing(self, sync: str, key_hashes: Sequence[str]) -> set[str]:
         return {key_hash for key_hash in key_hashes if (sync, key_hash) in self.ledger}
@@ -26,6 +26,6 @@ class FakeDebtStore:
         if (put or delete) and self.state.head(sync).token != token:
             raise LockLost(f"Another run holds the lock of {sync}.")
         for debt in put:
-            self.ledger[sync, debt.key_hash] = deepcopy(debt)
+            self.ledger[sync, debt.key_hash] = copied(debt)
         for key_hash in delete:
             self.ledger.pop((sync, key_hash), None)

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
 
 from rowcast.errors import DestinationRefused
 from rowcast.models import from_json
 from rowcast.ports import CallResult, MessageToSend, Verdict
+from tests.fakes.copies import copied
 
 Answer = Callable[[MessageToSend, int], Verdict]
 
@@ -77,7 +77,7 @@ class FakeDestination:
         self._open()
         self.check()
         verdicts = [self._verdict(message, attempt) for message in batch]
-        sent = Sent(batch_id, attempt, deepcopy(list(batch)), deepcopy(verdicts))
+        sent = Sent(batch_id, attempt, copied(list(batch)), copied(verdicts))
         self.calls.append(sent)
         for message, verdict in zip(batch, verdicts, strict=True):
             if verdict.kind == "accepted" or (verdict.kind == "in_doubt" and self.in_doubt_arrives):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from decimal import Decimal
 
 import msgspec
@@ -15,6 +14,7 @@ from rowcast.definition import Definition
 from rowcast.errors import DefinitionInvalid, RunFailed
 from rowcast.models import Deployment, Notice, to_json
 from rowcast.ports import CallRecord
+from tests.fakes.copies import copied
 
 
 class FakeClock:
@@ -119,7 +119,7 @@ class FakeDefinitionStore:
     def deployment(self, sync: str) -> Deployment:
         if sync not in self.deployments:
             raise DefinitionInvalid(f"No sync named {sync} is deployed.")
-        return deepcopy(self.deployments[sync])
+        return copied(self.deployments[sync])
 
     def deployed_definition(self, deployment: Deployment) -> Definition:
         return self.assets[deployment.definition_key]
@@ -146,7 +146,7 @@ class FakeRetryQueue:
 
     def send(self, notices: Sequence[Notice]) -> None:
         for notice in notices:
-            self.put(deepcopy(notice))
+            self.put(copied(notice))
 
     def put(self, body: Notice | None) -> None:
         """Puts a message, or with None a body that is no notice."""
@@ -159,7 +159,7 @@ class FakeRetryQueue:
             self._count += 1
             receipt = f"{message[0]}:{self._count}"
             self.hidden[receipt] = message
-            yield receipt, deepcopy(message[1])
+            yield receipt, copied(message[1])
 
     def delete(self, receipts: Sequence[str]) -> None:
         for receipt in receipts:

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from copy import deepcopy
-
 from rowcast.errors import LockLost
 from rowcast.models import Head, Run
+from tests.fakes.copies import copied
 
 
 class FakeStateStore:
@@ -14,26 +13,26 @@ class FakeStateStore:
         self.run_tokens: dict[tuple[str, str], int] = {}
 
     def head(self, sync: str) -> Head:
-        return deepcopy(self.heads.get(sync, Head(sync=sync)))
+        return copied(self.heads.get(sync, Head(sync=sync)))
 
     def run(self, sync: str, run: str) -> Run | None:
-        return deepcopy(self.records.get((sync, run)))
+        return copied(self.records.get((sync, run)))
 
     def runs(self, sync: str, limit: int) -> list[Run]:
         mine = sorted((run for (owner, run) in self.records if owner == sync), reverse=True)
-        return [deepcopy(self.records[sync, run]) for run in mine[:limit]]
+        return [copied(self.records[sync, run]) for run in mine[:limit]]
 
     def take_lock(self, seen: Head, execution: str) -> Head | None:
         head = self.heads.setdefault(seen.sync, Head(sync=seen.sync))
         if head.token == seen.token + 1 and head.holder == execution:
-            return deepcopy(head)
+            return copied(head)
         if (head.token, head.holder, head.open_run) != (seen.token, seen.holder, seen.open_run):
             return None
         head.token += 1
         head.holder = execution
         if head.open_run is not None:
             self.run_tokens[seen.sync, head.open_run] = head.token
-        return deepcopy(head)
+        return copied(head)
 
     def release_lock(self, sync: str, token: int) -> None:
         head = self.heads.get(sync)
@@ -48,7 +47,7 @@ class FakeStateStore:
         if head.open_run is not None or key in self.records:
             raise LockLost(f"Run {head.open_run or run.run} of {run.sync} was begun before.")
         head.open_run = run.run
-        self.records[key] = deepcopy(run)
+        self.records[key] = copied(run)
         self.run_tokens[key] = token
 
     def save(self, run: Run, token: int) -> None:
@@ -100,6 +99,6 @@ class FakeStateStore:
     def _store(self, run: Run, token: int) -> None:
         key = (run.sync, run.run)
         stopped = self.records[key].stopped if key in self.records else run.stopped
-        self.records[key] = deepcopy(run)
+        self.records[key] = copied(run)
         self.records[key].stopped = stopped
         self.run_tokens[key] = token
