@@ -10,6 +10,7 @@ import hashlib
 import os
 import pickle
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -60,6 +61,19 @@ def remembered_engine(shared: Path | None = None) -> Iterator[None]:
     finally:
         duckdb.connect = _connect
         _memory.folder = None
+
+
+@contextmanager
+def quick_engine() -> Iterator[None]:
+    """A remembered engine, and scratch folders in memory where the machine has them."""
+    before = tempfile.tempdir
+    if Path("/dev/shm").is_dir():
+        tempfile.tempdir = "/dev/shm"
+    try:
+        with remembered_engine():
+            yield
+    finally:
+        tempfile.tempdir = before
 
 
 class Rows:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 import pytest_socket
 
+from tests.model.remembered import quick_engine
+
 SERVERS = ("postgres", "emulator", "enable_socket")
 
 
@@ -18,3 +20,10 @@ def sockets_are_off(request: pytest.FixtureRequest) -> Iterator[None]:
     pytest_socket.disable_socket(allow_unix_socket=True)
     yield
     pytest_socket.enable_socket()
+
+
+@pytest.fixture(scope="module")
+def remembered() -> Iterator[None]:
+    """For modules that take the route over and over: what DuckDB answered once, it is not asked again."""
+    with quick_engine():
+        yield

@@ -14,6 +14,8 @@ from tests import deaths
 from tests.model.inline import inline
 from tests.world import World, sync_definition
 
+pytestmark = pytest.mark.usefixtures("remembered")
+
 
 def world_of(*ids: int, **changes: Any) -> World:
     world = World(sync_definition(**changes))

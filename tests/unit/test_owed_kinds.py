@@ -13,6 +13,8 @@ from rowcast.ports import Verdict
 from tests.world import World, sync_definition
 from workbench import info
 
+pytestmark = pytest.mark.usefixtures("remembered")
+
 
 def kinds(world: World) -> dict[Any, tuple[str, str]]:
     place: Any = SimpleNamespace(debts=world.debts)

@@ -11,6 +11,8 @@ from rowcast.ports import Verdict
 from tests import fakes
 from tests.world import World, sync_definition
 
+pytestmark = pytest.mark.usefixtures("remembered")
+
 
 def a_world(rows: int, immediate: int = 0, **pace: float) -> World:
     limits = Limits(concurrency=1, rate=Rate(count=10, seconds=60))

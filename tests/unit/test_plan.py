@@ -15,6 +15,8 @@ from tests.unit.test_overlap import interrupted
 from tests.unit.test_route import REJECTED, accounts, answer_by_id, settled, world_of
 from tests.world import World
 
+pytestmark = pytest.mark.usefixtures("remembered")
+
 
 def planned(world: World, **more: Any) -> dict[str, Any]:
     """The plan's document, after checking that making it sent, owed, kept and moved nothing."""

@@ -23,6 +23,8 @@ from tests.contract.test_destinations import a_bridge
 from tests.handled import HandledWorld
 from tests.world import ALL_ON, sync_definition
 
+pytestmark = pytest.mark.usefixtures("remembered")
+
 CANARY = "canary-7f3a"
 
 

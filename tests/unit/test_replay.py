@@ -14,6 +14,8 @@ from tests import deaths
 from tests.unit.test_route import IN_DOUBT, REJECTED, accounts, answer_by_id, settled, world_of
 from tests.world import ON, World, sync_definition
 
+pytestmark = pytest.mark.usefixtures("remembered")
+
 DAY = 86_400
 
 

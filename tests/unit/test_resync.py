@@ -10,6 +10,8 @@ from tests import deaths
 from tests.unit.test_route import REJECTED, accounts, answer_by_id, settled, world_of
 from tests.world import ON, World
 
+pytestmark = pytest.mark.usefixtures("remembered")
+
 
 def sides(world: World) -> dict[int, tuple[str, Row | None, Row | None]]:
     """Operation, before and after of what was sent, by key."""

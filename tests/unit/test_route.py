@@ -16,6 +16,8 @@ from rowcast.models import Notice
 from rowcast.ports import MessageToSend, Verdict
 from tests.world import ALL_ON, ON, World, sync_definition
 
+pytestmark = pytest.mark.usefixtures("remembered")
+
 
 def accounts(summary: dict[str, Any]) -> dict[str, int]:
     """The counts that are not zero, after checking that they add up (I9)."""

@@ -12,6 +12,8 @@ from tests import deaths
 from tests.unit.test_route import IN_DOUBT, REJECTED, accounts, answer_by_id, settled, world_of
 from tests.world import ON, World, sync_definition
 
+pytestmark = pytest.mark.usefixtures("remembered")
+
 
 def owing(*ids: int, **changes: Any) -> World:
     """A world whose first run had every row accepted but those of `ids`; then its target accepts again."""

@@ -13,6 +13,8 @@ from rowcast.ports import Verdict
 from rowcast.trial import send_trial
 from tests.world import World, sync_definition
 
+pytestmark = pytest.mark.usefixtures("remembered")
+
 TRIAL = "test-20261120T160000.000Z"
 ROW = {"id": 1, "v": "Canary"}
 
