@@ -28,6 +28,10 @@ class FakeChangeStore:
             raise RunFailed(f"Chunk {chunk} of run {run} of {sync} is gone.")
         return copied(self.chunks[sync, run, chunk])
 
+    def chunk_and_size(self, sync: str, run: str, chunk: str) -> tuple[Chunk, int]:
+        found = self.chunk(sync, run, chunk)
+        return found, len(to_json(found))
+
     def put_result(self, sync: str, run: str, result: PartitionResult) -> None:
         self.partition_results.setdefault((sync, run), {})[result.partition] = copied(result)
 

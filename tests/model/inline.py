@@ -1,7 +1,9 @@
-"""Calls one after the other in the caller's own thread: all that a fork keeps or a schedule knows."""
+"""Calls in the caller's own thread, in an order that is known: all that a fork keeps or a schedule knows."""
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +13,7 @@ from rowcast import in_flight
 
 @contextmanager
 def inline() -> Iterator[None]:
-    """Stands in for the event loop and its threads."""
+    """One after the other. Stands in for the event loop and its threads."""
     saved = in_flight.finish, in_flight.each, in_flight.in_thread
     in_flight.finish, in_flight.each, in_flight.in_thread = _finish, _each, _here  # type: ignore[assignment]
     try:
@@ -34,3 +36,24 @@ async def _each(work: Callable[[Any], Awaitable[Any]], items: Iterable[Any], mos
 
 async def _here(work: Callable[..., Any], *arguments: Any) -> Any:
     return work(*arguments)
+
+
+@contextmanager
+def interleaved(chance: random.Random) -> Iterator[None]:
+    """On a real event loop and nothing but it: what would block a thread is done some turns later, so that `chance`
+    alone says in which order things happen."""
+
+    async def later(work: Callable[..., Any], *arguments: Any) -> Any:
+        await turns(chance)
+        return work(*arguments)
+
+    saved, in_flight.in_thread = in_flight.in_thread, later
+    try:
+        yield
+    finally:
+        in_flight.in_thread = saved
+
+
+async def turns(chance: random.Random, most: int = 3) -> None:
+    for _ in range(chance.randint(0, most)):
+        await asyncio.sleep(0)

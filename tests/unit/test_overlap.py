@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rowcast.definition import Limits, Retry
-from rowcast.errors import LockLost, RunFailed
+from rowcast.errors import LockLost, MessageInvalid, RunFailed
 from rowcast.models import Change, Notice
 from rowcast.ports import Verdict
 from tests import deaths
@@ -269,26 +269,15 @@ def test_a_deployment_in_mid_run_changes_no_message() -> None:
 
 
 def test_a_row_that_no_message_can_be_made_of_costs_no_other_row() -> None:
-    from rowcast import fan_out
-    from rowcast.errors import MessageInvalid
-
     world = world_of(1, 2)
-    original = fan_out.send_chunk
 
     def poisoned(change: Change) -> bytes:
         if change.key == [1]:
             raise MessageInvalid("The template gave no JSON.")
         return b"{}"
 
-    def with_poison(run: Any, token: int, chunk: str, needs: Any) -> bool:
-        needs.render = poisoned
-        return original(run, token, chunk, needs)
-
-    fan_out.send_chunk = with_poison
-    try:
-        summary = world.run()
-    finally:
-        fan_out.send_chunk = original
+    world.render = lambda definition, run: poisoned  # type: ignore[method-assign]
+    summary = world.run()
     assert (summary["accepted"], summary["rejected"]) == (1, 1)
     assert world.owed()[1].reason == "The template gave no JSON."
     assert len(world.target.sent) == 1

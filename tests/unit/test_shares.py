@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import chain
 from typing import Any
 
 import pytest
 
+from rowcast import under_way
 from rowcast.definition import Limits
+from rowcast.errors import LockLost
 from rowcast.seal import SHARE_CHUNKS, SHARES_PER_WORKER, shares
+from rowcast.under_way import OPENING
 from tests.world import World, sync_definition
 
 
@@ -26,9 +30,9 @@ def test_many_chunks_make_full_shares() -> None:
     assert len(shares(["chunk"] * 50_000, 2)) == 50_000 // SHARE_CHUNKS
 
 
-def sealed(rows: int) -> tuple[World, Any, list[str]]:
+def sealed(rows: int, concurrency: int = 1) -> tuple[World, Any, list[str]]:
     """A world whose run waits for its fan out, and that run's chunks."""
-    world = World(sync_definition(limits=Limits(concurrency=1)))
+    world = World(sync_definition(limits=Limits(concurrency=concurrency)))
     for number in range(rows):
         world.source.put(id=number, v="v")
     opened = world.open(world.next_time(), "execution")
@@ -38,7 +42,91 @@ def sealed(rows: int) -> tuple[World, Any, list[str]]:
     return world, opened, list(chain.from_iterable(work))
 
 
-def test_a_worker_sends_the_chunks_of_its_share_one_after_the_other() -> None:
+class Reading:
+    """How many chunks a world's worker has read and not recorded, and how many calls are open; the most of each."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.chunks = self.most_chunks = self.calls = self.most_calls = 0
+        read, record = world.changes.chunk_and_size, world.changes.record
+
+        def reading(*arguments: Any) -> Any:
+            self.chunks += 1
+            self.most_chunks = max(self.most_chunks, self.chunks)
+            return read(*arguments)
+
+        def recording(*arguments: Any) -> None:
+            self.chunks -= 1
+            record(*arguments)
+
+        async def answering(sent: Any) -> None:
+            self.calls += 1
+            self.most_calls = max(self.most_calls, self.calls)
+            await asyncio.sleep(0.01)
+            self.calls -= 1
+
+        monkeypatch.setattr(world.changes, "chunk_and_size", reading)
+        monkeypatch.setattr(world.changes, "record", recording)
+        world.target.before_answer = answering
+
+
+def test_a_worker_works_on_further_chunks_while_calls_have_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, opened, chunks = sealed(1000, concurrency=90)  # two workers of 45 calls; a chunk makes 20
+    seen = Reading(world, monkeypatch)
+    assert world.fan_out(opened.run, opened.token, chunks)
+    assert seen.most_calls == 45
+    assert 3 <= seen.most_chunks <= 3 + OPENING
+    assert world.commit(opened.run, opened.token).summary["accepted"] == 1000
+
+
+def test_a_worker_opens_no_further_chunk_when_those_it_holds_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_way, "HELD_BYTES", 1)
+    monkeypatch.setattr(under_way, "OPENING", 1)
+    world, opened, chunks = sealed(600, concurrency=90)
+    seen = Reading(world, monkeypatch)
+    assert world.fan_out(opened.run, opened.token, chunks)
+    assert (seen.most_chunks, seen.most_calls) == (1, 20)
+    assert world.commit(opened.run, opened.token).summary["accepted"] == 600
+
+
+def test_a_chunk_that_cannot_be_recorded_lets_the_others_be_recorded_and_ends_the_worker() -> None:
+    world, opened, chunks = sealed(1000, concurrency=90)
+    record = world.changes.record
+
+    def recording(sync: str, run: str, state: Any) -> None:
+        if state.chunk == chunks[0]:
+            raise LockLost("Another worker claimed it.")
+        record(sync, run, state)
+
+    world.changes.record = recording  # type: ignore[method-assign]
+    world.target.before_answer = lambda sent: asyncio.sleep(0.01 if f"-{chunks[0]}-" in sent.batch_id else 0.05)
+    with pytest.raises(LockLost):
+        world.fan_out(opened.run, opened.token, chunks)
+    states = {state.chunk: state for state in world.changes.states("orders", opened.run)}
+    known = sum(outcome is not None for state in states.values() for outcome in state.outcomes)
+    assert known == len(world.target.sent) - 200
+    assert all(state.done or state.paused for chunk, state in states.items() if chunk != chunks[0])
+    assert known < 800, "no call is made any more"
+
+
+def test_what_stops_one_chunk_stops_the_others_that_are_under_way() -> None:
+    world, opened, chunks = sealed(600, concurrency=20)  # ten calls at once
+    sent: list[Any] = []
+
+    async def answer(call: Any) -> None:
+        sent.append(call)
+        await asyncio.sleep(0.01)
+        if len(sent) >= 25:
+            world.target.refuse = "The bus is gone."
+
+    world.target.before_answer = answer
+    assert world.fan_out(opened.run, opened.token, chunks)
+    assert len(sent) <= 25 + 10
+    summary = world.commit(opened.run, opened.token).summary
+    assert summary["accepted"] == 10 * len(sent)
+    assert summary["accepted"] + summary["rejected"] == 600
+
+
+def test_a_worker_of_one_call_sends_the_chunks_of_its_share_one_after_the_other() -> None:
     world, opened, chunks = sealed(500)
     assert len(chunks) == 3
     assert world.fan_out(opened.run, opened.token, chunks)

@@ -1,4 +1,4 @@
-"""The calls of one worker of fan out: each in its turn, within the worker's time, and recorded."""
+"""The calls of one chunk: each in its turn, within the worker's time, and recorded."""
 
 from __future__ import annotations
 
@@ -23,32 +23,34 @@ OVERSLEPT = 0.05
 
 
 class Calls:
-    """`stopped`: why the run stopped, if it did. `paused`: the time is short, and no call is made any more. `attempts`:
-    calls that carried a change, by its id."""
+    """The calls of one chunk. `attempts`: calls that carried a change, by its id."""
 
     def __init__(self, run: Run, chunk: str, needs: Sending) -> None:
         self._run = run
         self._chunk = chunk
         self._needs = needs
-        self._slowest = 0.0
-        self.stopped = run.stopped
-        self.paused = False
+        self._under_way = needs.under_way
         self.records: list[CallRecord] = []
         self.attempts: Counter[str] = Counter()
 
     async def call(self, batch: Sequence[MessageToSend], name: str, attempt: int) -> CallResult | None:
-        """One call, recorded; None when it was not made, since the run stopped or the time is short."""
-        if self.stopped or self._short_of_time():
-            return None
-        if not await self._turn(len(batch)) or self.stopped:
-            return None
+        """One call, recorded, in a place that was expected; None when it was not made, since the run stopped or the
+        worker pauses."""
+        async with self._under_way.place():
+            if self._under_way.stopped or self._short_of_time():
+                return None
+            if not await self._turn(len(batch)) or self._under_way.stopped or self._under_way.failed:
+                return None
+            return await self._made(batch, name, attempt)
+
+    async def _made(self, batch: Sequence[MessageToSend], name: str, attempt: int) -> CallResult:
         started = self._needs.clock.now()
         self.attempts.update(message.change.id for message in batch)
         try:
             answered = await self._needs.destination.send(batch, f"{self._run.run}-{name}", attempt)
             result = masked_result(answered, batch, self._needs.definition.mask, self._needs.render)
         except DestinationRefused as error:
-            self.stopped = self.stopped or str(error)
+            self._under_way.stopped = self._under_way.stopped or str(error)
             result = CallResult(verdicts=[], request=None, reply=None, error=str(error))
         self._record(batch, name, attempt, started, result)
         await self._slow(result, attempt)
@@ -77,7 +79,7 @@ class Calls:
                     return True
                 continue
             if wait > most:
-                self.paused = True
+                self._under_way.pause()
                 await self._wait(most)
                 return False
             await self._wait(wait - ahead)
@@ -105,17 +107,18 @@ class Calls:
             await in_flight.in_thread(self._needs.pace.slow, min(MAX_SLOW_SECONDS, seconds))
 
     def _short_of_time(self) -> bool:
-        self.paused = self.paused or self._time_for_waiting() < 0
-        return self.paused
+        if self._time_for_waiting() < 0:
+            self._under_way.pause()
+        return self._under_way.paused
 
     def _time_for_waiting(self) -> float:
-        return self._needs.budget.seconds_left() - PAUSE_SECONDS - 1.5 * self._slowest
+        return self._needs.budget.seconds_left() - PAUSE_SECONDS - 1.5 * self._under_way.slowest
 
     def _record(
         self, batch: Sequence[MessageToSend], name: str, attempt: int, started: float, result: CallResult
     ) -> None:
         seconds = self._needs.clock.now() - started
-        self._slowest = max(self._slowest, seconds)
+        self._under_way.slowest = max(self._under_way.slowest, seconds)
         self.records.append(
             CallRecord(
                 sync=self._run.sync,

@@ -20,6 +20,7 @@ from rowcast.ports import (
     Render,
     StateStore,
 )
+from rowcast.under_way import UnderWay
 
 
 class Delivering(msgspec.Struct, kw_only=True):
@@ -42,7 +43,7 @@ class FanningOut(Delivering, kw_only=True):
 
 
 class Sending(msgspec.Struct, kw_only=True):
-    """What sending one chunk needs, by the definition of its run."""
+    """What sending a share of chunks needs, by the definition of their run."""
 
     definition: Definition
     states: StateStore
@@ -55,3 +56,4 @@ class Sending(msgspec.Struct, kw_only=True):
     budget: Budget
     claim: str
     jitter: random.Random
+    under_way: UnderWay

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rowcast import in_flight
 from rowcast.calling import PAUSE_SECONDS
 from rowcast.delivering import FanningOut, Sending
 from rowcast.lock import held
-from rowcast.models import ChunkState, Run
+from rowcast.models import Chunk, ChunkState, Run
 from rowcast.progress import taken_over
+from rowcast.under_way import UnderWay
 from rowcast.worker import Worker
 
 
 def fan_out_run(sync: str, name: str, token: int, chunks: Sequence[str] | str, needs: FanningOut) -> bool:
-    """Sends a share of chunks, one after the other; False when the time ran out and it must be called again.
+    """Sends a share of chunks; False when the time ran out and it must be called again.
 
     A single chunk comes from a run that was sealed before there were shares. Raises LockLost, having recorded nothing
-    more, when the run is no longer ours.
+    more but what had been sent, when the run is no longer ours.
     """
     _, run = held(needs.states, sync, name, token)
     definition = needs.definitions.pinned(sync, run.definition)
@@ -36,33 +38,63 @@ def fan_out_run(sync: str, name: str, token: int, chunks: Sequence[str] | str, n
         budget=needs.budget,
         claim=needs.claim,
         jitter=needs.jitter,
+        under_way=UnderWay(definition.limits.calls_per_worker),
     )
-    for number, chunk in enumerate([chunks] if isinstance(chunks, str) else chunks):
-        if number:
+    share = [chunks] if isinstance(chunks, str) else chunks
+    return in_flight.finish(send_share(run, token, share, sending))
+
+
+async def send_share(run: Run, token: int, share: Sequence[str], needs: Sending) -> bool:
+    """Sends the chunks in their order, several at once; `run` is as it was just now.
+
+    When one cannot be worked, no further call is made, and what has become of the others' is recorded first.
+    """
+    failures: list[Exception] = []
+
+    async def send(chunk: str) -> bool:
+        try:
+            return await _send_chunk(run, token, chunk, chunk == share[0], needs)
+        except Exception as error:
+            failures.append(error)
+            needs.under_way.fail()
+            return False
+
+    done = await in_flight.each(send, share, len(share))
+    if failures:
+        raise failures[0]
+    return all(done)
+
+
+async def _send_chunk(run: Run, token: int, chunk_id: str, is_first: bool, needs: Sending) -> bool:
+    """Sends what the chunk still owes and records it; False when something is left for a further call."""
+    async with needs.under_way.opening():
+        if needs.under_way.paused:
+            return False
+        if not is_first:
             if needs.budget.seconds_left() < 1.5 * PAUSE_SECONDS:  # not enough for calls of a further chunk
                 return False
-            _, run = held(needs.states, sync, name, token)  # another worker may have stopped the run
-        if not send_chunk(run, token, chunk, sending):
-            return False
-    return True
+            _, run = await in_flight.in_thread(held, needs.states, run.sync, run.run, token)  # it may have been stopped
+        needs.under_way.stopped = needs.under_way.stopped or run.stopped
+        deadline = needs.clock.now() + needs.budget.seconds_left()
+        claim = (run.sync, run.run, chunk_id, token, needs.claim, deadline)
+        before = await in_flight.in_thread(needs.changes.claim, *claim)
+        if before is not None and before.done:
+            return True
+        await _outlive(before, token, needs)
+        chunk, size = await in_flight.in_thread(needs.changes.chunk_and_size, run.sync, run.run, chunk_id)
+    with needs.under_way.holding(size):
+        return await _work(run, token, chunk, before, deadline, needs)
 
 
-def send_chunk(run: Run, token: int, chunk_id: str, needs: Sending) -> bool:
-    """Sends what the chunk still owes and records it; False when something is left for a further call."""
-    deadline = needs.clock.now() + needs.budget.seconds_left()
-    before = needs.changes.claim(run.sync, run.run, chunk_id, token, needs.claim, deadline)
-    if before is not None and before.done:
-        return True
-    _outlive(before, token, needs)
-    chunk = needs.changes.chunk(run.sync, run.run, chunk_id)
+async def _work(run: Run, token: int, chunk: Chunk, before: ChunkState | None, deadline: float, needs: Sending) -> bool:
     now = needs.clock.now()
     state = taken_over(before, run, chunk, token=token, claim=needs.claim, deadline=deadline, now=now)
     worker = Worker(run, chunk, state, needs)
-    worker.work(token)
+    await worker.work(token)
     return worker.state.done
 
 
-def _outlive(before: ChunkState | None, token: int, needs: Sending) -> None:
+async def _outlive(before: ChunkState | None, token: int, needs: Sending) -> None:
     """Waits until a worker of an earlier lock holder can't send any more, so that no older state follows ours (I4)."""
     if before is not None and before.token != token and not before.paused:
-        needs.clock.sleep(max(0.0, before.deadline - needs.clock.now()))
+        await needs.clock.wait(max(0.0, before.deadline - needs.clock.now()))

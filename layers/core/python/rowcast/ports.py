@@ -167,6 +167,9 @@ class ChangeStore(Protocol):
 
     def chunk(self, sync: str, run: str, chunk: str) -> Chunk: ...
 
+    def chunk_and_size(self, sync: str, run: str, chunk: str) -> tuple[Chunk, int]:
+        """And how many bytes of JSON it has, before they were compressed."""
+
     def put_result(self, sync: str, run: str, result: PartitionResult) -> None: ...
 
     def results(self, sync: str, run: str) -> list[PartitionResult]: ...

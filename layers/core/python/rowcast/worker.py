@@ -1,4 +1,4 @@
-"""One worker's passage through a chunk: rounds of calls until every change has its outcome or time runs out."""
+"""A worker's passage through a chunk: rounds of calls until every change has its outcome or time runs out."""
 
 from __future__ import annotations
 
@@ -22,27 +22,28 @@ class Worker:
         self.chunk = chunk
         self.state = state
         self.needs = needs
+        self.under_way = needs.under_way
         self.calls = Calls(run, chunk.id, needs)
         self.position = {change.id: index for index, change in enumerate(chunk.changes)}
 
-    def work(self, token: int) -> None:
+    async def work(self, token: int) -> None:
         messages = self._messages()
         last = self.needs.definition.retry.immediate + 1
         for attempt in range(1, last + 1):
-            if not messages or self.calls.stopped or self.calls.paused:
+            if not messages or self.under_way.stopped or self.under_way.paused:
                 break
             if attempt > 1:
-                self.needs.clock.sleep(self._backoff(attempt))
-            messages = self._round(messages, attempt, final=attempt == last)
-        if self.calls.stopped:
+                await self.needs.clock.wait(self._backoff(attempt))
+            messages = await self._round(messages, attempt, final=attempt == last)
+        if self.under_way.stopped:
             self._leave_unsent()
-        self._store(token)
+        await in_flight.in_thread(self._store, token)
 
     def _messages(self) -> list[MessageToSend]:
         """The messages still to send; a row of which none can be made is rejected here and costs no other row."""
         messages = []
         for index, change in enumerate(self.chunk.changes):
-            if self.state.outcomes[index] is None and not self.calls.stopped:
+            if self.state.outcomes[index] is None and not self.under_way.stopped:
                 try:
                     body = self.needs.render(change)
                 except MessageInvalid as error:
@@ -59,7 +60,7 @@ class Worker:
         most = min(MAX_BACKOFF_SECONDS, self.needs.definition.retry.backoff_seconds * 2 ** (attempt - 2))
         return self.needs.jitter.uniform(0, most)
 
-    def _round(self, messages: Sequence[MessageToSend], attempt: int, *, final: bool) -> list[MessageToSend]:
+    async def _round(self, messages: Sequence[MessageToSend], attempt: int, *, final: bool) -> list[MessageToSend]:
         """Sends each message once; answers those that are worth another attempt."""
         batches, oversized = self.needs.destination.batches(messages)
         for message, reason in oversized:
@@ -70,8 +71,8 @@ class Worker:
         async def call(item: tuple[list[MessageToSend], str]) -> CallResult | None:
             return await self.calls.call(*item, attempt)
 
-        most = self.needs.definition.limits.calls_per_worker
-        results = in_flight.finish(in_flight.each(call, numbered, most))
+        self.under_way.expect(len(batches))
+        results = await in_flight.each(call, numbered, len(batches))
         for batch, result in zip(batches, results, strict=True):
             if result is not None:
                 again += self._take(batch, result, final=final)
@@ -102,7 +103,7 @@ class Worker:
     def _leave_unsent(self) -> None:
         for index, change in enumerate(self.chunk.changes):
             if self.state.outcomes[index] is None:
-                self._settle(change, Verdict(kind="refused", reason=f"not sent: {self.calls.stopped}"), final=True)
+                self._settle(change, Verdict(kind="refused", reason=f"not sent: {self.under_way.stopped}"), final=True)
 
     def _store(self, token: int) -> None:
         """Call records first, then the outcomes, then what the run's other workers must know."""
@@ -113,9 +114,9 @@ class Worker:
         self.state.paused = not self.state.done
         count_debts(self.state, self.run, self.chunk)
         self.needs.changes.record(self.run.sync, self.run.run, self.state)
-        if self.calls.stopped and not self.run.stopped:
-            self.needs.states.stop(self.run.sync, self.run.run, token, self.calls.stopped)
-        elif not self.calls.stopped:
+        if self.under_way.stopped and not self.run.stopped:
+            self.needs.states.stop(self.run.sync, self.run.run, token, self.under_way.stopped)
+        elif not self.under_way.stopped:
             self._watch_rejections(token)
 
     def _watch_rejections(self, token: int) -> None:
@@ -134,3 +135,4 @@ class Worker:
         if most >= SAME_REASON_FLOOR and most > share * changes:
             reason = f"more than {share:.0%} of the {changes} changes were rejected for one same reason"
             self.needs.states.stop(self.run.sync, self.run.run, token, reason)
+            self.under_way.stopped = reason

@@ -55,11 +55,14 @@ class DynamoChanges:
                 raise
 
     def chunk(self, sync: str, run: str, chunk: str) -> Chunk:
+        return self.chunk_and_size(sync, run, chunk)[0]
+
+    def chunk_and_size(self, sync: str, run: str, chunk: str) -> tuple[Chunk, int]:
         item = get(self._client, self._table, _pk(sync, run), f"chunk#{chunk}")
         if item is None:
             raise RunFailed(f"Chunk {chunk} of run {run} of {sync} is gone.")
-        what = f"Chunk {chunk} of run {run} of {sync}"
-        return stored.read(chunks.decoder, self._bodies.unpack(item), what).chunk()
+        body = self._bodies.unpack(item)
+        return stored.read(chunks.decoder, body, f"Chunk {chunk} of run {run} of {sync}").chunk(), len(body)
 
     def put_result(self, sync: str, run: str, result: PartitionResult) -> None:
         data = msgspec.json.encode(result)

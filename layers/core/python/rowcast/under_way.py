@@ -1,0 +1,86 @@
+"""What one worker of fan out has under way at once: calls, and the chunks that they belong to.
+
+So many calls wait for their answers side by side that a slow destination does not hold the worker up. A chunk is not
+opened before its calls are wanted, since what a worker that dies had claimed is in doubt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+HELD_BYTES = 16_000_000
+"""Of the JSON of the chunks that a worker works on. It opens no further one beyond that, however large the last is."""
+OPENING = 3
+"""Chunks that are looked up at the same time."""
+
+
+class UnderWay:
+    """`calls`: so many places there are. `stopped`: why the run stopped, if it did. `paused`: the time is short, and no
+    call asks for its turn any more. `failed`: a chunk could not be worked, and no call is made. `slowest`: the seconds
+    of the longest call."""
+
+    def __init__(self, calls: int) -> None:
+        self.stopped = ""
+        self.paused = False
+        self.failed = False
+        self.slowest = 0.0
+        self._most = calls
+        self._places = asyncio.Semaphore(calls)
+        self._in_turn = asyncio.Lock()
+        self._changed = asyncio.Event()
+        self._opening = 0
+        self._to_make = 0
+        self._held = 0
+
+    @asynccontextmanager
+    async def opening(self) -> AsyncIterator[None]:
+        """Waits, in the order of asking, until another chunk is wanted: the open ones have fewer calls left to make
+        than there are places. One that is being opened counts as a call."""
+        async with self._in_turn:
+            while not self._wants_another():
+                self._changed.clear()
+                await self._changed.wait()
+            self._opening += 1
+        try:
+            yield
+        finally:
+            self._opening -= 1
+            self._changed.set()
+
+    @contextmanager
+    def holding(self, size: int) -> Iterator[None]:
+        """While a chunk of so many bytes is in memory."""
+        self._held += size
+        try:
+            yield
+        finally:
+            self._held -= size
+            self._changed.set()
+
+    def expect(self, calls: int) -> None:
+        """So many calls will ask for a place."""
+        self._to_make += calls
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Waits for a place, in the order of asking: the calls of a chunk that was opened first go first."""
+        try:
+            async with self._places:
+                yield
+        finally:
+            self._to_make -= 1
+            self._changed.set()
+
+    def pause(self) -> None:
+        self.paused = True
+        self._changed.set()
+
+    def fail(self) -> None:
+        self.failed = True
+        self.pause()
+
+    def _wants_another(self) -> bool:
+        wanted = self._to_make + self._opening < self._most
+        return self.paused or (wanted and self._opening < OPENING and self._held < HELD_BYTES)
