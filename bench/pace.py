@@ -10,16 +10,16 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -27,20 +27,23 @@ from typing import Any
 import boto3
 
 from project.times import rate as parse_rate
+from rowcast import in_flight
 from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Limits, Rate, Trigger, Triggers
 from rowcast.delivering import Sending
 from rowcast.destinations import batch_size, connect
 from rowcast.destinations.eventbridge import ENTRIES, EventBridge
 from rowcast.destinations.session import delivery_config
-from rowcast.fan_out import send_chunk
+from rowcast.fan_out import send_share
 from rowcast.message import RunInfo, compile_address, compile_message
-from rowcast.models import Change, Chunk, Run
+from rowcast.models import Change, Chunk, Head, Run
 from rowcast.stores.clock import SystemClock
 from rowcast.stores.pace import pace
+from rowcast.under_way import UnderWay
 from tests import fakes
 
 HANDLING_SECONDS = 0.03
 CHUNK = 200
+SHARE = 3
 KEYS: dict[str, Any] = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "eu-west-1"}
 
 
@@ -90,7 +93,7 @@ def receive(port: int) -> None:
 
 
 def work(number: int, definition: Definition, table_endpoint: str, receiver: str, until: float) -> None:
-    """One worker: chunk after chunk until the time is over."""
+    """One worker: share after share until the time is over."""
     address = compile_address(definition.triggers)
     session = boto3.Session(**KEYS)
     events = session.client("events", endpoint_url=receiver, config=delivery_config())
@@ -105,26 +108,30 @@ def work(number: int, definition: Definition, table_endpoint: str, receiver: str
     table: Any = boto3.client("dynamodb", endpoint_url=table_endpoint, **KEYS)
     clock = SystemClock()
     run = Run(sync="bench", run="r1", generation=0, execution="e", definition="d", started_at=time.time())
+    states, changes = fakes.FakeStateStore(), fakes.FakeChangeStore()
+    states.heads["bench"] = Head(sync="bench", token=1, open_run=run.run)
+    states.records["bench", run.run] = run
+    sending = Sending(
+        definition=definition,
+        states=states,
+        changes=changes,
+        calls=fakes.FakeCallStore(),
+        destination=destination,
+        render=compile_message(definition, RunInfo(run.run, run.started_at)),
+        pace=pace(definition, client=table, table="state", clock=clock),
+        clock=clock,
+        budget=fakes.FakeBudget(900.0),
+        claim="claim",
+        jitter=random.Random(number),
+        under_way=UnderWay(definition.limits.calls_per_worker),
+    )
     count = 0
     while time.time() < until:
         count += 1
-        chunk = _chunk(f"{number}-{count}")
-        changes = fakes.FakeChangeStore()
-        changes.put_chunk(chunk)
-        sending = Sending(
-            definition=definition,
-            states=fakes.FakeStateStore(),
-            changes=changes,
-            calls=fakes.FakeCallStore(),
-            destination=destination,
-            render=compile_message(definition, RunInfo(run.run, run.started_at)),
-            pace=pace(definition, client=table, table="state", clock=clock),
-            clock=clock,
-            budget=fakes.FakeBudget(900.0),
-            claim=chunk.id,
-            jitter=random.Random(number),
-        )
-        send_chunk(run, 1, chunk.id, sending)
+        share = [_chunk(f"{number}-{count}-{one}") for one in range(SHARE)]
+        for chunk in share:
+            changes.put_chunk(chunk)
+        in_flight.finish(send_share(run, 1, [chunk.id for chunk in share], sending))
 
 
 def _chunk(name: str) -> Chunk:
@@ -224,37 +231,62 @@ def used(arrivals: list[tuple[float, int]], rate: Rate) -> float:
     return sum(count for _, count in arrivals[:last]) / rate.count / (arrivals[last][0] - arrivals[0][0]) * rate.seconds
 
 
+class NotMeasured(Exception):
+    """A worker ended before its time, by itself, or none came to send."""
+
+
 def measure(definition: Definition, seconds: float, kill: bool) -> dict[str, Any]:
     context = multiprocessing.get_context("spawn")
     port = free_port()
     receiver = context.Process(target=receive, args=(port,), daemon=True)
     receiver.start()
-    url = f"http://127.0.0.1:{port}"
-    with embedded_aws() as endpoint:
-        await_url(url)
-        table: Any = boto3.client("dynamodb", endpoint_url=endpoint, **KEYS)
-        table.create_table(
-            TableName="state",
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            BillingMode="PAY_PER_REQUEST",
-        )
-        until = time.time() + seconds + 5.0  # five for the workers to start
-        numbers = range(definition.limits.workers)
-        workers = [context.Process(target=work, args=(n, definition, endpoint, url, until)) for n in numbers]
-        for worker in workers:
-            worker.start()
-        if kill:
-            time.sleep((until - time.time()) / 2)
-            os.kill(workers[0].pid or 0, signal.SIGKILL)
-        time.sleep(max(0.0, until - time.time()))
-        seen = json.loads(await_url(url))  # what came while there was work for all
-        for worker in workers:
-            worker.kill()
-            worker.join()
-        receiver.kill()
-        receiver.join()
+    workers: list[Any] = []
+    try:
+        url = f"http://127.0.0.1:{port}"
+        with embedded_aws() as endpoint:
+            await_url(url)
+            _make_table(endpoint)
+            until = time.time() + seconds + 5.0  # five for the workers to start
+            numbers = range(definition.limits.workers)
+            workers += [
+                context.Process(target=work, args=(n, definition, endpoint, url, until), daemon=True) for n in numbers
+            ]
+            for worker in workers:
+                worker.start()
+            if kill:
+                watch(workers, time.time() + (until - time.time()) / 2)
+                workers[0].kill()
+            watch(workers[1:] if kill else workers, until)
+            seen = json.loads(await_url(url))  # what came while there was work for all
+    finally:
+        for process in [*workers, receiver]:
+            process.kill()
+            process.join()
+    if not seen["arrivals"]:
+        raise NotMeasured("Nothing arrived: the workers need more seconds to start here.")
     return judged(seen, definition)
+
+
+def watch(workers: Sequence[Any], until: float) -> None:
+    """Waits. Raises NotMeasured when one ends meanwhile."""
+    sentinels = {worker.sentinel: worker for worker in workers}
+    while (left := until - time.time()) > 0:
+        for ended in multiprocessing.connection.wait(list(sentinels), left):
+            worker = sentinels[ended]
+            worker.join()
+            if time.time() < until or worker.exitcode:
+                raise NotMeasured(f"{worker.name} ended with exit code {worker.exitcode}; see its error above.")
+            del sentinels[ended]
+
+
+def _make_table(endpoint: str) -> None:
+    table: Any = boto3.client("dynamodb", endpoint_url=endpoint, **KEYS)
+    table.create_table(
+        TableName="state",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        BillingMode="PAY_PER_REQUEST",
+    )
 
 
 def main() -> None:
@@ -265,7 +297,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--no-kill", action="store_true", help="kill no worker half-way")
     given = parser.parse_args()
-    found = measure(sync(given.rate, given.workers, given.calls), given.seconds, not given.no_kill)
+    try:
+        found = measure(sync(given.rate, given.workers, given.calls), given.seconds, not given.no_kill)
+    except NotMeasured as error:
+        sys.exit(f"bench.pace: {error}")
     print(json.dumps(found))
     limit = parse_rate(given.rate).count
     kept = found["most_in_a_window"] <= limit and found["most_calls_open"] <= found["concurrency"]

@@ -277,6 +277,16 @@ def late_events(late_url: str, authority: str, calls: int, in_flight: int, **_: 
     return ours_events(late_url, authority, calls, in_flight)
 
 
+def workers_events(url: str, authority: str, **given: Any) -> dict[str, Any]:
+    from bench.worker import worker
+
+    return worker(_line("events", url, authority), **{n: v for n, v in given.items() if n != "late_url"})
+
+
+def late_workers_events(late_url: str, authority: str, **given: Any) -> dict[str, Any]:
+    return workers_events(late_url, authority, **{n: v for n, v in given.items() if n != "url"})
+
+
 def late_sdk(late_url: str, authority: str, calls: int, threads: int, **_: Any) -> dict[str, Any]:
     return sdk_events(late_url, authority, calls, threads)
 
@@ -343,6 +353,42 @@ def cases(size: Size) -> list[Case]:
             )
             for rows, calls in ((1, 6000), (100, 1500))
         ],
+        Case(
+            name="worker",
+            title="Events a second through a whole worker of fan out when each answer takes 20 ms",
+            serve=f"{at}sink",
+            rate=True,
+            unit="events",
+            reference="a share, no latency",
+            note="Chunks are read, rendered, sent and recorded. The sink and the worker share two cores.",
+            sides=(
+                Side(
+                    name="a share, no latency",
+                    call=f"{at}workers_events",
+                    role="limit",
+                    arguments={"count": 200, "in_flight_calls": 100},
+                ),
+                Side(
+                    name="a share",
+                    call=f"{at}late_workers_events",
+                    role="ours",
+                    arguments={"count": 200, "in_flight_calls": 100},
+                    goal=Goal(at_least=0.9),
+                ),
+                Side(
+                    name="a share, 5 ms for each call of a store",
+                    call=f"{at}late_workers_events",
+                    role="ours",
+                    arguments={"count": 200, "in_flight_calls": 100, "store_seconds": 0.005},
+                ),
+                Side(
+                    name="chunk after chunk, 20 in flight",
+                    call=f"{at}late_workers_events",
+                    role="ours",
+                    arguments={"count": 100, "in_flight_calls": 20, "share": 1},
+                ),
+            ),
+        ),
         Case(
             name="latency",
             title="Events a second from one worker when each answer takes 20 ms",
