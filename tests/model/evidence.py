@@ -19,6 +19,7 @@ MARKS = re.compile(r"(?<=<!-- counts -->\n).*(?=<!-- end of counts -->)", re.DOT
 TRIED = {
     "crash-sweep": "a worker dies at an AWS call",
     "crash-sweep-long": "the same in rarer and random histories",
+    "at_once": "a worker dies at a call while several chunks are under way",
     "killed": "SIGKILL of a function's process in the embedded AWS",
     "faults": "AWS throttles, fails, times out, takes a part",
     "model": "stories at random",
