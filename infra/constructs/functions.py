@@ -40,7 +40,7 @@ NETWORK_INTERFACES = (
     "ec2:AssignPrivateIpAddresses",
     "ec2:UnassignPrivateIpAddresses",
 )
-# Workers of fan out need 250 MB at most (decision 19): their memory is for the processor that comes with it.
+# Workers of fan out need 250 MB at most (decision 20): their memory is for the processor that comes with it.
 CAPACITIES = {
     "open": Capacity(seconds=120, memory=512),
     "snapshot": Capacity(seconds=900, memory=3008, disk=10240),
