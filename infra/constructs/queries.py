@@ -10,10 +10,14 @@ from constructs import Construct
 _STEPS = "fields @timestamp, message, sync, run, partition, chunks, seconds, peak_mb, error"
 QUERIES = {
     "What happened in a run": f"{_STEPS}\n| filter run = 'PUT THE RUN HERE'\n| sort @timestamp asc\n| limit 1000",
+    "What a sync did lately": f"{_STEPS}\n| filter sync = 'PUT THE SYNC HERE' and not ispresent(partition)\n"
+    "| sort @timestamp desc\n| limit 200",
     "Errors by sync": "filter level = 'ERROR'\n"
     "| stats count() as times, latest(@timestamp) as last by sync, error, message\n"
     "| sort times desc",
     "Slowest partitions and chunks": f"{_STEPS}\n| filter ispresent(seconds)\n| sort seconds desc\n| limit 50",
+    "Time by sync and step": "filter ispresent(seconds)\n"
+    "| stats sum(seconds) as total, max(seconds), count() as calls by sync, message\n| sort total desc",
     "Memory and time by step": "filter ispresent(peak_mb)\n"
     "| stats count() as calls, avg(seconds), max(seconds), max(peak_mb) by message",
     "Functions that ran out of time or memory": "fields @timestamp, @log, @message\n"

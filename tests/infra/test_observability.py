@@ -10,6 +10,7 @@ import pytest
 
 from infra.constructs.queries import QUERIES
 from rowcast import metrics
+from tests.infra.conftest import ROOT
 from tests.infra.projects import project
 from tests.infra.template import Template, flat
 
@@ -76,6 +77,11 @@ def test_every_function_is_watched_within_the_ten_metrics_of_an_alarm(template: 
     assert watched["FunctionErrors"] == watched["FunctionsThrottled"] == functions
     stopping_short = {f"<Functions{name}Function>" for name in ("Publish", "Invoke", "Commit")}
     assert watched["TimeOutsNear"] == functions - stopping_short
+
+
+def test_every_saved_query_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"(?m)^\| `([A-Z][a-z]+ [^`]+)` \|", page)) == set(QUERIES)
 
 
 def test_saved_queries_ask_for_what_is_logged_in_every_function_s_group(template: Template) -> None:
