@@ -24,5 +24,5 @@ def handler(event: dict[str, Any], step: Step) -> Committed:
     committed = commit_run(event["sync"], event["run"], event["token"], needs)
     if committed.done:
         step.measure(of_commit(committed.summary))
-        step.alert(committed.summary)
+        step.alert(committed.summary, committed=True)
     return committed

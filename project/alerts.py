@@ -7,6 +7,7 @@ from typing import Any
 
 from project import times
 from project.model import AlertChannel, Schedule
+from project.schema.words import ON
 from rowcast.definition import Alerts, SecretRef
 
 HOUR = 3600.0
@@ -19,6 +20,7 @@ def rules(defaults: Any, own: Any, schedule: Schedule) -> Alerts:
     given: dict[str, Any] = {field: times.seconds(value[name]) for name, field in _TIMES.items() if value.get(name)}
     given["channels"] = tuple(value.get("channels", ()))
     given["late_after"] = _late(value.get("no_success_for"), schedule)
+    given["reasons"] = value.get("reasons", False) in ON
     if "severity" in value:
         given["severity"] = value["severity"]
     if isinstance(value.get("rejected"), int) and not isinstance(value["rejected"], bool):

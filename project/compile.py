@@ -8,6 +8,7 @@ from typing import Any
 from project import alerts, functions, meaning, query, times
 from project.document import Document
 from project.model import Endpoints, LocalFunction, Network, Sync
+from project.schema.words import ON
 from rowcast.definition import (
     Account,
     Definition,
@@ -31,7 +32,6 @@ ENVIRONMENT = "rowcast/env/"
 """Where a secret that is an environment variable lies in the emulator's Secrets Manager."""
 
 _OFF = (False, "off", "no")
-_ON = (True, "on", "yes")
 
 
 def secret(value: str | dict[str, str]) -> SecretRef:
@@ -158,7 +158,7 @@ def _message(value: dict[str, Any] | None) -> Message:
         given["columns"] = {
             name: Field(**part) if isinstance(part, dict) else part for name, part in given["columns"].items()
         }
-    return Message(**{**given, "metadata": given.get("metadata", False) in _ON})
+    return Message(**{**given, "metadata": given.get("metadata", False) in ON})
 
 
 def _retry(value: dict[str, Any]) -> Retry:
@@ -179,6 +179,6 @@ def _limits(defaults: dict[str, Any], own: dict[str, Any], pools: dict[str, Any]
 
 def _guard(value: dict[str, Any]) -> Guard:
     given: dict[str, Any] = {
-        key: item in _ON if key.startswith("allow_") else times.share(item) for key, item in value.items()
+        key: item in ON if key.startswith("allow_") else times.share(item) for key, item in value.items()
     }
     return Guard(**given)

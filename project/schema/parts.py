@@ -176,6 +176,7 @@ ALERTS: Schema = {
                     "description": "how grave this sync's alerts are",
                 },
                 "rejected": _REJECTED,
+                "reasons": flag("whether a message on rejected rows tells the destination's first reasons", False),
                 "slower_than": _period("a run took longer"),
                 "no_success_for": _NO_SUCCESS,
                 "rows": fields(

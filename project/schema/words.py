@@ -31,6 +31,10 @@ def number(description: str, least: int, most: int, default: int) -> Schema:
     return {"type": "integer", "description": description, "minimum": least, "maximum": most, "default": default}
 
 
+ON = (True, "on", "yes")
+"""The values of a flag that is on."""
+
+
 def flag(description: str, default: bool) -> Schema:
     return {
         "enum": [True, False, "on", "off", "yes", "no"],

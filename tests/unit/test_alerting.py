@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rowcast.alert import Alerting, alert_run, alert_time, mute, unmute
-from rowcast.alerting import Alert, Book, Status, debt_age, judge_run, judge_time, trial
+from rowcast.alerting import Alert, Book, Status, debt_age, first_reasons, judge_run, judge_time, trial
 from rowcast.definition import Alerts
+from rowcast.models import ChunkState, Outcome
 from tests import fakes
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -234,6 +235,19 @@ def test_a_long_reason_is_cut_and_stays_one_line(desk: Fakes) -> None:
     (alert,) = desk.sent
     assert "\n" not in alert.what
     assert len(alert.what) <= 501
+
+
+def test_where_rules_ask_for_them_the_first_reasons_are_told(desk: Fakes) -> None:
+    refused = [
+        Outcome(outcome="rejected", reason=reason) for reason in ["No such\nperson."] * 2 + ["x" * 200, "a", "b"]
+    ]
+    chunk: dict[str, Any] = {"token": 1, "claim": "w", "deadline": 0.0}
+    state = ChunkState(chunk="c", outcomes=[Outcome(outcome="accepted"), *refused], **chunk)
+    told = first_reasons([state, ChunkState(chunk="d", outcomes=[None, refused[0]], **chunk)])
+    assert told == ["3 × No such person", f"1 × {'x' * 99}…", "1 × a"]
+    alert_run(EVERYTHING, summary(1, accepted=0, rejected=1), desk.needs, told[:1])
+    (alert,) = desk.sent
+    assert alert.what == "1 of 1 changes were not accepted: 3 × No such person."
 
 
 STEPS = st.one_of(

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
-from rowcast.definition import Definition, Guard, Limits, Message, Retry
+from rowcast.definition import Alerts, Definition, Guard, Limits, Message, Retry
 from rowcast.errors import MessageInvalid
 from rowcast.message import RunInfo, compile_message
 from rowcast.models import Change, Notice, Run
@@ -296,4 +296,18 @@ def test_what_eventbridge_says_in_words_stays_inside(world: CanaryWorld, case: s
     if world.run()["status"] == "failed":
         assert [alert.status for alert in world.alerts.announced] == ["raised"]
     assert world.head.generation == 0 or world.owed()
+    assert world.is_quiet()
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_destination_s_reasons_are_told_in_alerts_alone_and_only_where_a_sync_asks(
+    asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = CanaryWorld(monkeypatch, alerts=Alerts(channels=("team",), rejected_rows=1, reasons=asked))
+    world.target.answer = lambda message, attempt: Verdict(kind="rejected", reason=f"{CANARY} is unknown")
+    assert world.run()["rejected"] == 3
+    (alert,) = world.alerts.announced
+    why = f": 3 × {CANARY} is unknown" if asked else ""
+    assert alert.what == f"3 of 3 changes were not accepted{why}."
+    world.alerts.announced.clear()
     assert world.is_quiet()

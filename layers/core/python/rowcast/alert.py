@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -23,10 +23,10 @@ class Alerting(msgspec.Struct, kw_only=True):
     deployment: str
 
 
-def alert_run(rules: Alerts, summary: dict[str, Any], needs: Alerting) -> None:
+def alert_run(rules: Alerts, summary: dict[str, Any], needs: Alerting, reasons: Sequence[str] = ()) -> None:
     """Tells what a run's end changed."""
     now = needs.clock.now()
-    _turn(summary["sync"], lambda book: judge_run(rules, book, summary, needs.deployment, now), needs)
+    _turn(summary["sync"], lambda book: judge_run(rules, book, summary, needs.deployment, now, reasons), needs)
 
 
 def alert_time(rules: Alerts, sync: str, needs: Alerting) -> Book:

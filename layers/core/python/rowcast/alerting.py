@@ -5,16 +5,20 @@ Pure: the book of a sync and what has happened give its next book, whose outbox 
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
 from rowcast.definition import Alerts
-from rowcast.models import short_hash
+from rowcast.models import ChunkState, short_hash
 
 Kind = Literal["failed", "held", "rejected", "slow", "late", "rows", "rows_changed", "unchanged", "debts"]
 MOST_CHARACTERS = 500
+MOST_REASONS = 3
+REASON_CHARACTERS = 100
 _COUNTS = ("rows", "added", "changed", "removed", "accepted", "rejected", "in_doubt", "owed_after")
 _COMMANDS = {
     "failed": "run-info {run}",
@@ -40,7 +44,8 @@ _RECOVERED: dict[str, str] = {
 class Alert(msgspec.Struct, kw_only=True):
     """One message. `id` is the same for every copy of it; `key` for all messages of one alert of one sync.
 
-    Holds counts and Rowcast's own words, never a row's value: reasons that a target gives stay where they are.
+    Holds counts and Rowcast's own words, never a row's value: reasons that a target gives stay where they are, unless
+    the sync's rules ask for the first of them.
     """
 
     version: Literal["1"] = "1"
@@ -97,14 +102,29 @@ class Book(msgspec.Struct, kw_only=True):
 _Finding = tuple[bool, str]
 
 
-def judge_run(rules: Alerts, book: Book | None, summary: dict[str, Any], deployment: str, now: float) -> Book:
-    """After a run ended. One that a newer run has overtaken changes nothing."""
+def first_reasons(states: Iterable[ChunkState]) -> list[str]:
+    """Why changes were not accepted, the most frequent first, each with how many: a line each, cut in length."""
+    outcomes = (outcome for state in states for outcome in state.outcomes if outcome is not None)
+    counts = Counter(outcome.reason for outcome in outcomes if outcome.outcome != "accepted")
+    most = counts.most_common(MOST_REASONS)
+    return [f"{count} × {_short(reason, REASON_CHARACTERS).rstrip('.')}" for reason, count in most]
+
+
+def judge_run(
+    rules: Alerts,
+    book: Book | None,
+    summary: dict[str, Any],
+    deployment: str,
+    now: float,
+    reasons: Sequence[str] = (),
+) -> Book:
+    """After a run ended. One that a newer run has overtaken changes nothing. `reasons`: the first, where rules ask."""
     before = book or Book(sync=summary["sync"], seen_at=now)
     if summary["run"] < before.run or summary.get("status") not in ("completed", "failed", "held"):
         return before
     counts = {name: summary[name] for name in _COUNTS if summary.get(name) is not None}
     after = msgspec.structs.replace(before, run=summary["run"], counts=counts)
-    findings = {**_of_end(summary), **_of_counts(rules, summary), **_of_rows(rules, before, summary)}
+    findings = {**_of_end(summary), **_of_counts(rules, summary, reasons), **_of_rows(rules, before, summary)}
     if _committed(summary):
         age = summary["oldest_debt_seconds"]
         after.owed, after.owed_since = summary["owed_after"], None if age is None else now - age
@@ -132,7 +152,7 @@ def _of_end(summary: dict[str, Any]) -> dict[str, _Finding]:
     return {}
 
 
-def _of_counts(rules: Alerts, summary: dict[str, Any]) -> dict[str, _Finding]:
+def _of_counts(rules: Alerts, summary: dict[str, Any], reasons: Sequence[str]) -> dict[str, _Finding]:
     if not _committed(summary):
         return {}
     changes = sum(summary[name] for name in ("added", "changed", "removed"))
@@ -140,8 +160,9 @@ def _of_counts(rules: Alerts, summary: dict[str, Any]) -> dict[str, _Finding]:
     beyond = rules.rejected_rows is not None and refused >= max(1, rules.rejected_rows)
     beyond |= rules.rejected_share is not None and refused > rules.rejected_share * changes
     slow = rules.slower_than is not None and summary["seconds"] is not None and summary["seconds"] > rules.slower_than
+    why = f": {'; '.join(reasons)}" if reasons else ""
     return {
-        "rejected": (beyond, f"{refused} of {changes} changes were not accepted"),
+        "rejected": (beyond, f"{refused} of {changes} changes were not accepted{why}"),
         "slow": (slow, f"the run took {_span(summary['seconds'] or 0)}, more than {_span(rules.slower_than or 0)}"),
     }
 
@@ -277,9 +298,9 @@ def _title(kind: str) -> str:
     }[kind]
 
 
-def _short(text: str) -> str:
+def _short(text: str, most: int = MOST_CHARACTERS) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= MOST_CHARACTERS else line[: MOST_CHARACTERS - 1] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _sentence(text: str) -> str:

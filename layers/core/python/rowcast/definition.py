@@ -201,12 +201,14 @@ class Guard(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class Alerts(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When people are told, and through which channels. A limit that is None is not watched; failed and held runs are.
 
-    `rejected_rows`, `rejected_share`: of a run's changes, those that were not accepted. `late_after`: no run completed
-    for so long. Times are seconds, `muted_until` since the epoch.
+    `rejected_rows`, `rejected_share`: of a run's changes, those that were not accepted; `reasons`: say why, in the
+    destination's words, which may hold values. `late_after`: no run completed for so long. Times are seconds,
+    `muted_until` since the epoch.
     """
 
     channels: tuple[str, ...] = ()
     severity: Literal["critical", "error", "warning", "info"] = "error"
+    reasons: bool = False
     rejected_rows: int | None = None
     rejected_share: float | None = None
     slower_than: float | None = None

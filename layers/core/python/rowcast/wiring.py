@@ -250,15 +250,22 @@ class Step:
         """Metrics are written when the step has done its work, those of one name as one."""
         self.measured += metrics
 
-    def alert(self, summary: dict[str, Any]) -> None:
-        """Tells people what the run's end changed. No run fails for want of an alert: the next look tells it."""
+    def alert(self, summary: dict[str, Any], *, committed: bool = False) -> None:
+        """Tells people what the run's end changed. No run fails for want of an alert: the next look tells it.
+
+        `committed`: the outcomes of its changes are all there.
+        """
         from rowcast.alert import alert_run
+        from rowcast.alerting import first_reasons
 
         def tell() -> None:
             run = self.services.states.run(summary["sync"], summary["run"])
             begun = run if run is not None and run.definition else None
             pinned = self.services.definitions.pinned(begun.sync, begun.definition) if begun is not None else None
-            alert_run(pinned.alerts if pinned is not None else Alerts(), summary, self.services.alerting)
+            rules = pinned.alerts if pinned is not None else Alerts()
+            wanted = rules.reasons and committed and summary["rejected"] + summary["in_doubt"] > 0
+            states = self.services.changes.states(summary["sync"], summary["run"]) if wanted else ()
+            alert_run(rules, summary, self.services.alerting, first_reasons(states))
 
         self._attempt(summary["sync"], tell)
 
