@@ -142,5 +142,6 @@ def find_stack(aws: Aws, stack: str) -> Place:
             raise RowcastError(f"No stack {stack} is deployed in this account and region: make deploy") from error
         raise RowcastError(f"The account cannot be read: {error}") from error
     except BotoCoreError as error:
-        raise RowcastError(f"No AWS account can be reached ({error}). For the embedded AWS: rowcast local up") from error
+        reason = f"No AWS account can be reached ({error})."
+        raise RowcastError(f"{reason} For the embedded AWS: rowcast local up") from error
     return Place(aws, {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])})
