@@ -1,0 +1,33 @@
+"""How `make test` spreads over its workers: file by file, what takes long first, so that both end together. Tests that
+share what is dear to make stay on one worker: an emulator with a deployed folder, a synthesized template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent
+ORDER = ("e2e", "model", "infra", "data", "contract", "integration", "unit")
+TOGETHER = ("e2e", "infra")
+ALONE = ("test_cdk", "test_enforced", "test_init", "test_killed", "test_postgres", "test_tutorial")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.relative_to(ROOT).parts[0]))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = Path(nodeid.split("::", 1)[0])
+            shared = file.parent.name in TOGETHER and file.stem not in ALONE
+            return str(file.parent if shared else file)
+
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
