@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rowcast.models import from_json
+from rowcast.ports import Verdict
 from tests.data.files import FilesWorld, files_world, values
 from tests.world import sync_definition
 
@@ -120,7 +121,7 @@ def test_a_key_whose_type_changes_stops_the_run_with_what_to_do(
     summary = world.run_with(values(f"{after}, 'a'"))
     assert (summary["status"], world.sent()) == ("failed", [])
     assert f"Key column id of orders changed its type from {old} to {new}" in summary["reason"]
-    assert f"Cast it back to {old} in the query, or give the sync a new name" in summary["reason"]
+    assert f"Cast it back to {old} in the query. Run `rowcast rebaseline orders --yes`" in summary["reason"]
 
 
 def test_another_primary_key_stops_the_run_with_what_to_do(world: FilesWorld) -> None:
@@ -129,4 +130,27 @@ def test_another_primary_key_stops_the_run_with_what_to_do(world: FilesWorld) ->
     world.deploy(sync_definition(primary_key=("v",)))
     summary: dict[str, Any] = world.run()
     assert (summary["status"], world.sent()) == ("failed", [])
-    assert "changed from id to v" in summary["reason"] and "Give the sync a new name" in summary["reason"]
+    assert "changed from id to v" in summary["reason"] and "`rowcast rebaseline orders --yes`" in summary["reason"]
+
+
+@pytest.mark.parametrize(
+    ("after", "changes"),
+    [("'1', 'a'", {}), ("1, 'a'", {"primary_key": ("v",)})],
+    ids=["a type", "a column"],
+)
+def test_a_rebaseline_follows_the_rows_by_the_new_key_and_sends_nothing(
+    world: FilesWorld, after: str, changes: dict[str, Any]
+) -> None:
+    world.target.answer = lambda message, attempt: Verdict(kind="in_doubt", reason="Timed out")
+    world.run_with(values("1, 'a'", "2, 'b'"))
+    assert len(world.owed()) == 2
+    world.target.answer = lambda message, attempt: Verdict(kind="accepted")
+    world.deploy(sync_definition(**changes))
+    world.sent()
+    world.put(values(after))
+    assert world.run()["status"] == "failed"
+    assert world.steer("rebaseline")["status"] == "completed"
+    assert (world.sent(), world.owed()) == ([], {})
+    world.run_with(values(after, "'3', 'c'"))
+    assert [(change.operation, change.row["v"]) for change in world.sent_changes()] == [("added", "c")]
+    assert world.run_with(values(after, "'3', 'c'"))["added"] == 0

@@ -36,13 +36,16 @@ def key_columns(definition: Definition, columns: Sequence[Column]) -> list[Colum
 _EXACT_NUMBERS = {"integer", "decimal"}
 
 
-def check_key_types(definition: Definition, columns: Sequence[Column], baseline: Manifest | None) -> None:
-    if baseline is None:
-        return
+def check_key_types(definition: Definition, columns: Sequence[Column], baseline: Manifest) -> None:
+    """Raises SourceFailed, with the ways on, if a row's key now is another key than in the baseline."""
+    rekey = (
+        f"Run `rowcast rebaseline {definition.sync} --yes` to follow the rows by the new key from now on: nothing is "
+        "sent, and what differs or is owed never will be. Or give the sync a new name."
+    )
     if tuple(baseline.primary_key) != tuple(definition.primary_key):
         raise SourceFailed(
             f"The primary key of {definition.sync} changed from {', '.join(baseline.primary_key)} to "
-            f"{', '.join(definition.primary_key)}; rows can't be followed across that. Give the sync a new name."
+            f"{', '.join(definition.primary_key)}; rows can't be followed across that. {rekey}"
         )
     before = {column.name: column.type for column in baseline.columns}
     for column in key_columns(definition, columns):
@@ -50,7 +53,7 @@ def check_key_types(definition: Definition, columns: Sequence[Column], baseline:
         if old != column.type and not {old, column.type} <= _EXACT_NUMBERS:
             raise SourceFailed(
                 f"Key column {column.name} of {definition.sync} changed its type from {old} to {column.type}; every "
-                f"row would look removed and added. Cast it back to {old} in the query, or give the sync a new name."
+                f"row would look removed and added. Cast it back to {old} in the query. {rekey}"
             )
 
 

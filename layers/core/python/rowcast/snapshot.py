@@ -55,7 +55,8 @@ def snapshot_run(sync: str, run: str, token: int, needs: Taking) -> Taken:
         snapshot = Snapshot(key=record.manifest, manifest=needs.snapshots.manifest(record.manifest))
     else:
         source = needs.source(definition, needs.scratch)
-        snapshot = take_snapshot(definition, run, baseline, head.manifest, source, needs)
+        rekeys = record.mode == "rebaseline"
+        snapshot = take_snapshot(definition, run, baseline, head.manifest, source, needs, rekeys=rekeys)
     skip = baseline is None and definition.initial_sync == "skip" and record.mode != "resync"
     numbers = [] if skip else partitions_to_diff(snapshot.manifest, baseline, _owed(record, needs.debts))
     if record.mode == "resync":
@@ -117,18 +118,20 @@ def take_snapshot(
     baseline_key: str | None,
     source: Source,
     needs: Taking,
+    *,
+    rekeys: bool = False,
 ) -> Snapshot:
     """Reads the source once, in bounded memory, and stores what differs from the baseline's partitions.
 
     Raises SourceFailed, with nothing stored under a manifest, when the query fails, the result has no usable primary
-    key or the type of a key column changed. `needs.attempt` keeps the files of repeated attempts apart.
+    key or, unless the run `rekeys`, the key changed. `needs.attempt` keeps the files of repeated attempts apart.
     """
     scratch = needs.scratch
     with engine(scratch, needs.engine_mb) as connection:
         bits = _bits(len(baseline.partitions)) if baseline else FIRST_BITS
         columns, files = stage(definition, source, connection, scratch, bits)
         rows = sum(file.rows for file in files.values())
-        if rows and baseline is not None and baseline.rows:  # a CSV without rows has only text columns
+        if rows and baseline is not None and baseline.rows and not rekeys:  # a CSV without rows has only text columns
             check_key_types(definition, columns, baseline)
         wanted = partition_bits(rows, bits if baseline else 0, definition.limits.rows_per_partition)
         if files and wanted != bits:
