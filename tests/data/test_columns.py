@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import duckdb
 import pytest
 
 from rowcast.definition import Guard, Trigger, Triggers
@@ -143,6 +144,7 @@ def test_a_struct_may_have_hundreds_of_members(world: FilesWorld) -> None:
 PARQUET_TYPES = [
     ("INTERVAL 1 DAY", '"v"::VARCHAR'),
     ("1::VARIANT", '"v"::JSON'),
+    ("'POINT(1 2)'::GEOMETRY", 'ST_AsText("v")'),
 ]
 
 
@@ -155,3 +157,14 @@ def test_a_parquet_type_without_an_exact_form_stops_the_run_with_the_cast_to_wri
     assert f'write {cast} AS "v" in the query' in summary["reason"]
     world.deploy(sync_definition(query=f'SELECT id, {cast} AS "v" FROM orders'))
     assert world.run()["status"] == "completed"
+
+
+def test_a_parquet_column_of_another_tool_s_type_arrives_as_what_it_is_stored_as(world: FilesWorld) -> None:
+    """What Arrow calls an extension type stands in the file's metadata alone."""
+    foreign = world.folder.scratch / "foreign.parquet"
+    metadata = "{'ARROW:schema': 'ARROW:extension:name=arrow.opaque', 'pandas': '{\"columns\": []}'}"
+    rows = values("1, 'x', '\\x01'::BLOB", columns="id, v, w")
+    duckdb.connect().execute(f"COPY ({rows}) TO '{foreign}' (FORMAT parquet, KV_METADATA {metadata})")
+    world.folder.put("orders.parquet", foreign.read_bytes())
+    assert world.run()["status"] == "completed"
+    assert [change.row for change in world.sent_changes()] == [{"id": 1, "v": "x", "w": "AQ=="}]
