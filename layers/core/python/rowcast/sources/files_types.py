@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -93,25 +93,48 @@ def _exact_types(
     """For columns of numbers with fractions: the DECIMAL that holds them all, else DOUBLE where that loses no digit."""
     if not names:
         return {}
-    as_text = reading(dict.fromkeys(names, "VARCHAR"))
-    measures = ", ".join(measure for name in names for measure in _measures(quote(name)))
-    row = connection.execute(f"SELECT {measures} FROM read_csv({paths}{as_text}{given})").fetchone()
-    assert row is not None
+    scan = f"read_csv({paths}{reading(dict.fromkeys(names, 'VARCHAR'))}{given})"
+    decimals = _decimals(scan, names, connection)
+    others = [name for name in names if name not in decimals]
+    return decimals | _beyond_doubles(scan, others, connection)
+
+
+def _decimals(scan: str, names: Sequence[str], connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     types = {}
+    measured = _one_row(scan, [measure for name in names for measure in _measures(quote(name))], connection)
     for index, name in enumerate(names):
-        plain, whole, fraction, digits = row[4 * index : 4 * index + 4]
+        plain, whole, fraction = measured[3 * index : 3 * index + 3]
         if plain and whole + fraction <= _DIGITS_OF_DECIMAL:
             types[name] = f"DECIMAL({whole + fraction},{fraction})"
-        elif digits > _DIGITS_OF_DOUBLE:
-            types[name] = "VARCHAR"
     return types
 
 
-def _measures(column: str) -> tuple[str, str, str, str]:
+def _beyond_doubles(scan: str, names: Sequence[str], connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    if not names:
+        return {}
+    digits = _one_row(scan, [_digits(quote(name)) for name in names], connection)
+    return {name: "VARCHAR" for name, count in zip(names, digits, strict=True) if count > _DIGITS_OF_DOUBLE}
+
+
+def _one_row(scan: str, expressions: Sequence[str], connection: duckdb.DuckDBPyConnection) -> tuple[Any, ...]:
+    row = connection.execute(f"SELECT {', '.join(expressions)} FROM {scan}").fetchone()
+    assert row is not None
+    return tuple(row)
+
+
+def _measures(column: str) -> tuple[str, str, str]:
+    """Whether all are plain decimals, and then the most digits before and after the point."""
     number = f"trim({column})"
+    point = f"strpos({number}, '.')"
+    before = f"CASE WHEN {point} > 0 THEN {point} - 1 ELSE strlen({number}) END"
     return (
         f"coalesce(bool_and(regexp_matches({number}, {literal(_PLAIN)})), false)",
-        f"coalesce(max(length(split_part(ltrim({number}, '-'), '.', 1))), 1)",
-        f"coalesce(max(length(split_part({number}, '.', 2))), 0)",
-        f"coalesce(max(length(regexp_replace(regexp_replace({number}, '[eE].*$', ''), '[^0-9]', '', 'g'))), 0)",
+        f"coalesce(max({before} - starts_with({number}, '-')::INTEGER), 1)",
+        f"coalesce(max(CASE WHEN {point} > 0 THEN strlen({number}) - {point} ELSE 0 END), 0)",
     )
+
+
+def _digits(column: str) -> str:
+    """Looked at only where it matters: it takes twice as long as all the others."""
+    significant = f"regexp_replace(regexp_replace(trim({column}), '[eE].*$', ''), '[^0-9]', '', 'g')"
+    return f"coalesce(max(length({significant})), 0)"
