@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +39,10 @@ _HASHES = (_KEY, _UPPER, _LOWER)
 
 LEAST_ROWS = 16_384
 """Of a row group: reading files of smaller ones costs more."""
+
+
+ROWS_INDEXED = 2_000_000
+"""At the same time: each takes about 110 bytes of memory."""
 
 
 class StagedFile(msgspec.Struct, frozen=True):
@@ -139,8 +145,12 @@ def index(
     files: dict[int, StagedFile],
     connection: duckdb.DuckDBPyConnection,
 ) -> dict[int, StagedIndex]:
-    """Raises SourceFailed unless each row has a key of its own."""
-    made = {number: _index(file, connection) for number, file in files.items()}
+    """Raises SourceFailed unless each row has a key of its own. Partitions are indexed at the same time: sorting and
+    hashing keep one processor busy each."""
+    largest = max((file.rows for file in files.values()), default=1)
+    with ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, ROWS_INDEXED // largest))) as workers:
+        indexes = workers.map(lambda file: _index(file, connection), files.values())
+        made = dict(zip(files, indexes, strict=True))
     suspects = [file.paths for number, file in files.items() if made[number].has_twins]
     nulls = [file.paths for number, file in files.items() if not number]  # where rows without a key hash lie
     check_keys(definition, columns, connection, nulls_in=nulls, shared_in=suspects)
@@ -149,13 +159,12 @@ def index(
 
 def _index(file: StagedFile, connection: duckdb.DuckDBPyConnection) -> StagedIndex:
     parts, start = [], 0
-    for path in file.paths:
-        select = f"SELECT {', '.join(_HASHES)}, file_row_number::UBIGINT + {start} FROM"
-        keys, upper, lower, rows = engine_columns(
-            connection, f"{select} read_parquet('{path}', file_row_number = true)"
-        )
-        parts.append(Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows))
-        start += len(keys)
+    with connection.cursor() as own:
+        for path in file.paths:
+            select = f"SELECT {', '.join(_HASHES)}, file_row_number::UBIGINT + {start} FROM"
+            keys, upper, lower, rows = engine_columns(own, f"{select} read_parquet('{path}', file_row_number = true)")
+            parts.append(Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows))
+            start += len(keys)
     found = fingerprints.in_order(fingerprints.joined(parts))
     path = file.paths[0].with_suffix(".fingerprints")
     written = found.write(path)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _STREAM = "rowcast_postgres"
-_BATCH_BYTES = 4 * 1024 * 1024
+_BATCH_BYTES = 1 * 1024 * 1024
 _CONNECT_SECONDS = 15
 _BUNDLES = ("/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem")
 
