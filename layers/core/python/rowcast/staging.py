@@ -145,27 +145,39 @@ def index(
     files: dict[int, StagedFile],
     connection: duckdb.DuckDBPyConnection,
 ) -> dict[int, StagedIndex]:
-    """Raises SourceFailed unless each row has a key of its own. Partitions are indexed at the same time: sorting and
-    hashing keep one processor busy each."""
+    """Raises SourceFailed unless each row has a key of its own.
+
+    Several partitions are sorted and hashed at the same time, each by one processor.
+    """
     largest = max((file.rows for file in files.values()), default=1)
-    with ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, ROWS_INDEXED // largest))) as workers:
-        indexes = workers.map(lambda file: _index(file, connection), files.values())
-        made = dict(zip(files, indexes, strict=True))
+    at_once = max(1, min(os.cpu_count() or 1, ROWS_INDEXED // largest))
+    made: dict[int, StagedIndex] = {}
+    listed = list(files.items())
+    with ThreadPoolExecutor(at_once) as workers:
+        for start in range(0, len(listed), at_once):
+            some = dict(listed[start : start + at_once])
+            read = [_read(file, connection) for file in some.values()]
+            made |= zip(some, workers.map(_index, some.values(), read), strict=True)
     suspects = [file.paths for number, file in files.items() if made[number].has_twins]
     nulls = [file.paths for number, file in files.items() if not number]  # where rows without a key hash lie
     check_keys(definition, columns, connection, nulls_in=nulls, shared_in=suspects)
     return made
 
 
-def _index(file: StagedFile, connection: duckdb.DuckDBPyConnection) -> StagedIndex:
+def _read(file: StagedFile, connection: duckdb.DuckDBPyConnection) -> Fingerprints:
     parts, start = [], 0
-    with connection.cursor() as own:
-        for path in file.paths:
-            select = f"SELECT {', '.join(_HASHES)}, file_row_number::UBIGINT + {start} FROM"
-            keys, upper, lower, rows = engine_columns(own, f"{select} read_parquet('{path}', file_row_number = true)")
-            parts.append(Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows))
-            start += len(keys)
-    found = fingerprints.in_order(fingerprints.joined(parts))
+    for path in file.paths:
+        select = f"SELECT {', '.join(_HASHES)}, file_row_number::UBIGINT + {start} FROM"
+        keys, upper, lower, rows = engine_columns(
+            connection, f"{select} read_parquet('{path}', file_row_number = true)"
+        )
+        parts.append(Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows))
+        start += len(keys)
+    return fingerprints.joined(parts)
+
+
+def _index(file: StagedFile, unsorted: Fingerprints) -> StagedIndex:
+    found = fingerprints.in_order(unsorted)
     path = file.paths[0].with_suffix(".fingerprints")
     written = found.write(path)
     return StagedIndex(path, written.digest, written.sha256, written.bytes, found.has_twins)
