@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import random
 import time
-import zlib
+from base64 import b64encode
 from typing import Any
 
 import msgspec
+from isal import isal_zlib
 
 from bench.side import timed
 from rowcast import chunks, in_flight
-from rowcast.chunks import Layout, WrittenChunk
+from rowcast.chunks import Layout, WrittenChunk, WrittenTable
 from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Limits, Trigger, Triggers
 from rowcast.delivering import Sending
 from rowcast.destinations.eventbridge import EventBridge
@@ -37,7 +38,13 @@ class Stores:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        rows = [[f"{n:032x}", f"{n:032x}", [n, "shipped", "x" * 251]] for n in range(CHANGES)]
+        numbers = range(CHANGES)
+        values = ([*numbers], ["shipped"] * CHANGES, ["x" * 251] * CHANGES)
+        table = WrittenTable(
+            keys=msgspec.Raw(to_json([f"{len(str(n)) + 1}:n{n}" for n in numbers])),
+            prints=b64encode(b"".join(n.to_bytes(32, "big") for n in range(1, CHANGES + 1))).decode(),
+            after=[msgspec.Raw(to_json(column)) for column in values],
+        )
         names = ["id", "status", "note"]
         written = WrittenChunk(
             sync="bench",
@@ -45,10 +52,12 @@ class Stores:
             id="1",
             operation="added",
             layout=Layout(key=["id"], before=[], after=names),
+            destination="eventbridge",
+            generation=0,
             changes=[],
-            rows=msgspec.Raw(to_json(rows)),
+            table=table,
         )
-        self._body = zlib.compress(to_json(written), level=1)
+        self._body = isal_zlib.compress(to_json(written), level=1)
         self.accepted = 0
 
     def head(self, sync: str) -> Head:
@@ -64,13 +73,13 @@ class Stores:
 
     def chunk_and_size(self, sync: str, run: str, chunk: str) -> tuple[Chunk, int]:
         self._take()
-        body = zlib.decompress(self._body)
+        body = isal_zlib.decompress(self._body)
         found = chunks.decoder.decode(body).chunk()
         return Chunk(sync=sync, run=run, id=chunk, changes=found.changes), len(body)
 
     def record(self, sync: str, run: str, state: Any) -> None:  # noqa: ARG002
         self._take()
-        zlib.compress(msgspec.json.encode(state), level=1)
+        isal_zlib.compress(msgspec.json.encode(state), level=1)
         self.accepted += sum(outcome.outcome == "accepted" for outcome in state.outcomes)
 
     def put(self, key: str, data: bytes) -> None:  # noqa: ARG002

@@ -66,9 +66,9 @@ MUTATIONS = [
     Mutation(
         "random change ids",
         "I5",
-        "changetext.py",
-        "def change_id(naming: Naming) -> str:\n",
-        "def change_id(naming: Naming) -> str:\n    return 'substr(sha256(random()::VARCHAR), 1, 32)'\n",
+        "chunks.py",
+        "            yield hashlib.sha256(first + key_hash.encode() + sides + last).hexdigest()[:32]",
+        "            import uuid\n            yield uuid.uuid4().hex",
     ),
     Mutation(
         "random ids of what is owed",

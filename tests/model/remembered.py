@@ -19,7 +19,9 @@ from typing import Any
 import duckdb
 import numpy as np
 
-_connect = duckdb.connect
+from rowcast import arrow
+
+_connect, _batches = duckdb.connect, arrow.batches
 _RUN = re.compile(r"\d{8}T\d{6}\.\d{3}Z")  # what a run is called makes no difference to the engine
 Remembered = tuple[list[Any] | None, dict[str, bytes]]
 
@@ -55,11 +57,12 @@ def remembered_engine(shared: Path | None = None) -> Iterator[None]:
     """Within, `duckdb.connect` gives connections that remember, with the processes of a `shared` folder too. One thread
     each, so that a process can be forked."""
     duckdb.connect = Connection  # type: ignore[assignment,misc]
+    arrow.batches = _remembered_batches  # type: ignore[assignment]
     _memory.folder = shared
     try:
         yield
     finally:
-        duckdb.connect = _connect
+        duckdb.connect, arrow.batches = _connect, _batches
         _memory.folder = None
 
 
@@ -99,8 +102,14 @@ def _do(connection: Any, how: str, statement: str, parameters: Any) -> list[Any]
     if how == "unregister":
         connection.unregister(statement)
         return None
+    if how == "batches":
+        return list(_batches(connection, statement))
     asked = getattr(connection, how)(statement, parameters)
     return asked.fetchall() if how != "register" and asked.description else None
+
+
+def _remembered_batches(connection: Any, statement: str) -> Iterator[Any]:
+    return iter(connection.batches(statement))
 
 
 class Connection:
@@ -125,6 +134,9 @@ class Connection:
 
     def executemany(self, statement: str, parameters: Sequence[Any]) -> Rows:
         return self._run("executemany", statement, parameters)
+
+    def batches(self, statement: str) -> list[Any]:
+        return self._run("batches", statement, None).fetchall()
 
     def close(self) -> None:
         if self._real is not None:

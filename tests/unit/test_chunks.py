@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 from hypothesis import given
@@ -16,13 +17,17 @@ LAYOUT = Layout(key=["b", "a"], before=["a", "gone", "b"], after=["b", "new", "a
 def batches(*found: tuple[str, Sequence[int]], owed: bool = False) -> list[Batch]:
     """Changes of these sizes, each named by its operation and number."""
     return [
-        Batch(operation=name, texts=[f"{name}{n}" for n in range(len(sizes))], sizes=list(sizes), owed=owed)  # type: ignore[arg-type]
+        Batch(operation=name, sizes=list(sizes), part=part(name), owed=owed)  # type: ignore[arg-type]
         for name, sizes in found
     ]
 
 
+def part(name: str) -> Callable[[int, int], list[str]]:
+    return lambda start, end: [f"{name}{number}" for number in range(start, end)]
+
+
 def held(fillings: Any) -> list[list[str]]:
-    return [filling.owed + filling.rows for filling in fillings]
+    return [list(chain(*filling.owed, *filling.rows)) for filling in fillings]
 
 
 @given(st.lists(st.lists(st.integers(0, 30), max_size=9), max_size=5), st.integers(1, 6), st.integers(1, 60))
@@ -52,8 +57,8 @@ def test_a_chunk_holds_one_operation() -> None:
 def test_changes_with_a_debt_lie_apart_and_count() -> None:
     owed = batches(("added", [5]), owed=True)
     fillings = list(cut([*owed, *batches(("added", [5, 5]))], 2, 100))
-    assert [(one.owed, one.rows) for one in fillings] == [(["added0"], ["added0"]), ([], ["added1"])]
-    assert fillings[0] == Filling(operation="added", owed=["added0"], rows=["added0"], bytes=10)
+    assert [(one.owed, one.rows) for one in fillings] == [([["added0"]], [["added0"]]), ([], [["added1"]])]
+    assert fillings[0] == Filling(operation="added", owed=[["added0"]], rows=[["added0"]], count=2, bytes=10)
 
 
 def test_a_changed_row_takes_over_what_is_not_told_again() -> None:

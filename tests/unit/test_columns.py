@@ -122,15 +122,26 @@ def test_a_row_as_json_is_exact(connection: duckdb.DuckDBPyConnection) -> None:
     assert list(from_json(row[0])) == [name for name, _, _, _ in values]
 
 
-def test_differing_names_the_common_columns_that_changed(connection: duckdb.DuckDBPyConnection) -> None:
-    before = [Column("same", "integer"), Column("changed", "text"), Column("gone", "text"), Column("nulled", "text")]
-    after = [Column("new", "text"), Column("nulled", "text"), Column("changed", "text"), Column("same", "decimal")]
+@pytest.mark.parametrize(
+    ("before", "after", "differ"),
+    [
+        (("integer", "1::BIGINT"), ("decimal", "1.00::DECIMAL(9,2)"), False),
+        (("integer", "1::BIGINT"), ("text", "'1'"), True),
+        (("text", "'a'"), ("text", "'b'"), True),
+        (("text", "'c'"), ("text", "NULL::VARCHAR"), True),
+        (("text", "NULL::VARCHAR"), ("text", "NULL::VARCHAR"), False),
+        (("decimal", "0.50::DECIMAL(9,2)"), ("decimal", "0.5::DECIMAL(9,1)"), False),
+        (("float", "0.0::DOUBLE"), ("float", "-0.0::DOUBLE"), False),
+    ],
+)
+def test_values_differ_by_what_they_are_whatever_their_columns_types(
+    connection: duckdb.DuckDBPyConnection, before: Any, after: Any, differ: bool
+) -> None:
     row = connection.execute(
-        f"SELECT {sql.differing_json(before, after, 'o', 'n')}, {sql.differing_json(before, [], 'o', 'n')}"
-        " FROM (SELECT 1::BIGINT AS same, 'a' AS changed, 'b' AS gone, 'c' AS nulled) AS o,"
-        " (SELECT 'x' AS new, NULL::VARCHAR AS nulled, 'b' AS changed, 1.00::DECIMAL(9,2) AS same) AS n"
+        f"SELECT {sql.differs(Column('v', before[0]), Column('v', after[0]), 'o', 'n')}"
+        f" FROM (SELECT {before[1]} AS v) AS o, (SELECT {after[1]} AS v) AS n"
     ).fetchone()
-    assert row == ('["nulled","changed"]', "[]")
+    assert row == (differ,)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rowcast import compare
+from rowcast import picking
 from rowcast.definition import Guard, LambdaDestination, Limits, Retry, Trigger, Triggers
 from rowcast.errors import SourceFailed
 from rowcast.models import Notice
@@ -453,7 +453,7 @@ def test_a_key_of_another_kind_stops_the_run() -> None:
 def test_every_change_has_its_own_rows_whatever_their_order_files_and_slices(
     first: int, second: int, slice_rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "SLICE_ROWS", slice_rows)
+    monkeypatch.setattr(picking, "SLICE_ROWS", slice_rows)
     world = world_of(*range(60), limits=Limits(concurrency=1, rows_per_partition=first))
     world.run()
     world.sent()

@@ -1,4 +1,8 @@
-"""SQL that makes a change, out of the rows `o` and `n` on either side, the text that `rowcast.chunks` describes."""
+"""SQL that makes the columns that `rowcast.chunks` stores, out of the rows `o` and `n` on either side of changes.
+
+Each value is JSON text with a comma behind it, and nothing where there is none to tell: a column's texts in a row are
+the inside of a JSON array.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import msgspec
 
 from rowcast import columns as sql
 from rowcast.jsonsql import json_value
-from rowcast.models import Column, frame, framed
+from rowcast.models import Column
 from rowcast.sqltext import reference
 
 _SAME_TEXT_IF_EQUAL = {
@@ -23,45 +27,70 @@ _SAME_TEXT_IF_EQUAL = {
     "uuid",
     "json",
 }
+_EQUAL_IF_SAME_TEXT_ALONE = _SAME_TEXT_IF_EQUAL - {"json"}
 
 
-class Naming(msgspec.Struct, kw_only=True, frozen=True):
-    """What a change's id is made of beside its row."""
+class Compared(msgspec.Struct, kw_only=True, frozen=True):
+    """The columns of both sides; those that both have, as each has them; and the key's, as each has them."""
 
-    sync: str
-    destination: str
-    generation: int
+    old: Sequence[Column]
+    new: Sequence[Column]
+    old_common: Sequence[Column]
+    common: Sequence[Column]
+    old_key: Sequence[Column]
+    key: Sequence[Column]
 
-
-def before(columns: Sequence[Column]) -> str:
-    """VARCHAR: the old row's values, where there is one."""
-    return f"CASE WHEN operation <> 'added' THEN {_values(columns, 'o')} END"
-
-
-def after(old: Sequence[Column], new: Sequence[Column], old_common: Sequence[Column], common: Sequence[Column]) -> str:
-    """VARCHAR: what the text holds beyond the old row."""
-    names = sql.differing_json(old_common, common, "o", "n")
-    return (
-        f"CASE operation WHEN 'added' THEN {_values(new, 'n')}"
-        f" WHEN 'changed' THEN concat({names}, ',[', substr({_placed(old, new)}, 2), ']') END"
-    )
-
-
-def _values(columns: Sequence[Column], table: str) -> str:
-    return sql.values_json(columns, [column.name for column in columns], table) if columns else "'[]'"
+    @property
+    def respelled(self) -> list[int]:
+        """Places among `new` of the columns of which values may be equal though their texts, or types, are not."""
+        types = {column.name: column.type for column in self.old_common}
+        return [
+            place
+            for place, column in enumerate(self.new)
+            if column.name in types
+            and not (types[column.name] == column.type and column.type in _EQUAL_IF_SAME_TEXT_ALONE)
+        ]
 
 
-def _placed(old: Sequence[Column], new: Sequence[Column]) -> str:
-    """VARCHAR: place and value of each value that is not just so in the old row, with a comma before each."""
-    types = {column.name: column.type for column in old}
-    parts = []
-    for place, column in enumerate(new):
-        value = json_value(column.type, reference(column.name, "n"))
-        given = f"concat(',{place},', coalesce({value}, 'null'))"
-        if types.get(column.name) == column.type:
-            given = f"CASE WHEN {_unlike(column)} THEN {given} ELSE '' END"
-        parts.append(given)
-    return f"concat({', '.join(parts)})"
+def select(old: str, new: str, nth: str, compared: Compared, wanted: Sequence[str] | None, *, both: bool) -> str:
+    """`old`, `new`: SELECTs of the rows of either side, "" for none, with the column `nth`, by which they belong
+    together. `both`: every row has one on either side. `wanted`: of changed rows, only those that differ in one of
+    these columns.
+
+    Answers the number; the key's text; each value before; each value after, of changed rows those whose text is
+    another; and for each column that is `respelled` 1 where both values are equal.
+    """
+    matched = bool(old and new) and not both
+    no_old, no_new = (f"{side}.{nth} IS NULL" if matched else "" for side in "on")
+    first = f"coalesce(n.{nth}, o.{nth})" if matched else f"{'n' if new else 'o'}.{nth}"
+    parts = [f"{first}::UBIGINT", _key(compared, no_new, bool(new))]
+    parts += [_value(column, "o", no_old) if old else "''" for column in compared.old]
+    parts += [_after(column, compared, no_old, no_new, bool(old)) if new else "''" for column in compared.new]
+    parts += [_equal(compared.new[place], compared) if old and new else "0::UBIGINT" for place in compared.respelled]
+    joined = f"({new}) n {'FULL ' if matched else ''}JOIN ({old}) o ON n.{nth} = o.{nth}"
+    source = joined if old and new else f"({new}) n" if new else f"({old}) o"
+    where = _where(wanted, compared, no_old, no_new) if old and new and wanted is not None else ""
+    return f"SELECT {', '.join(parts)} FROM {source}{where}"
+
+
+def _key(compared: Compared, no_new: str, new: bool) -> str:
+    texts = [sql.key_text(compared.old_key, "o"), sql.key_text(compared.key, "n")]
+    text = f"CASE WHEN {no_new} THEN {texts[0]} ELSE {texts[1]} END" if no_new else texts[new]
+    return f"to_json({text})::VARCHAR || ','"
+
+
+def _value(column: Column, table: str, unless: str = "") -> str:
+    value = f"coalesce({json_value(column.type, reference(column.name, table))} || ',', 'null,')"
+    return f"CASE WHEN {unless} THEN '' ELSE {value} END" if unless else value
+
+
+def _after(column: Column, compared: Compared, no_old: str, no_new: str, old: bool) -> str:
+    types = {each.name: each.type for each in compared.old}
+    value = _value(column, "n")
+    if old and types.get(column.name) == column.type:
+        given = f"{no_old} OR {_unlike(column)}" if no_old else _unlike(column)
+        value = f"CASE WHEN {given} THEN {value} ELSE '' END"
+    return f"CASE WHEN {no_new} THEN '' ELSE {value} END" if no_new else value
 
 
 def _unlike(column: Column) -> str:
@@ -72,12 +101,12 @@ def _unlike(column: Column) -> str:
     return " IS DISTINCT FROM ".join(sides)
 
 
-def change_id(naming: Naming) -> str:
-    """VARCHAR: `models.change_id` of a row with `key_hash`, `old_f` and `new_f`."""
-    first = sql.blob(framed(naming.sync) + framed(naming.destination) + frame(32))
-    last = sql.blob(framed(str(naming.generation)))
-    sides = (
-        f"CASE WHEN {side} IS NULL THEN {sql.blob(frame(0))} ELSE {sql.blob(frame(36))} || encode({side}::VARCHAR) END"
-        for side in ("old_f", "new_f")
-    )
-    return f"left(sha256({first} || encode(key_hash) || {' || '.join(sides)} || {last}), 32)"
+def _equal(column: Column, compared: Compared) -> str:
+    before = {each.name: each for each in compared.old_common}[column.name]
+    return f"(NOT {sql.differs(before, column, 'o', 'n')})::UBIGINT"
+
+
+def _where(wanted: Sequence[str], compared: Compared, no_old: str, no_new: str) -> str:
+    before = {each.name: each for each in compared.old_common}
+    found = [sql.differs(before[each.name], each, "o", "n") for each in compared.common if each.name in wanted]
+    return f" WHERE {' OR '.join([*filter(None, (no_old, no_new)), *found]) or 'false'}"

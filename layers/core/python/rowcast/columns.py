@@ -14,19 +14,19 @@ from collections.abc import Sequence
 from rowcast.arrival import normalize
 from rowcast.canonical import canonical
 from rowcast.equality import differing_columns, row_hash, same_row
-from rowcast.hashes import fingerprint, fingerprint_schema, key_hash, shared_recipe
+from rowcast.hashes import fingerprint, fingerprint_schema, key_hash, key_text, shared_recipe
 from rowcast.jsonsql import json_value
 from rowcast.models import Column, to_json
 from rowcast.sqltext import literal, quote, reference
 
 __all__ = [
-    "blob",
     "canonical",
     "differing_columns",
-    "differing_json",
+    "differs",
     "fingerprint",
     "fingerprint_schema",
     "key_hash",
+    "key_text",
     "normalize",
     "not_null",
     "quote",
@@ -34,7 +34,6 @@ __all__ = [
     "row_json",
     "same_row",
     "shared_recipe",
-    "values_json",
 ]
 
 
@@ -55,30 +54,9 @@ def row_json(columns: Sequence[Column], table: str = "") -> str:
     return "concat('{', " + ", ',', ".join(members) + ", '}')"
 
 
-def values_json(columns: Sequence[Column], names: Sequence[str], table: str = "") -> str:
-    """VARCHAR: a JSON array of the values of these columns."""
-    by_name = {column.name: column for column in columns}
-    values = (f"coalesce({json_value(by_name[name].type, reference(name, table))}, 'null')" for name in names)
-    return "concat('[', " + ", ',', ".join(values) + ", ']')"
-
-
-def blob(data: bytes) -> str:
-    return "'" + "".join(f"\\x{byte:02X}" for byte in data) + "'::BLOB"
-
-
-def differing_json(before: Sequence[Column], after: Sequence[Column], old: str, new: str) -> str:
-    """VARCHAR: a JSON array of the names, in the order of `after`, of the common columns that differ between the rows
-    `old` and `new`."""
-    earlier = {column.name: column for column in before}
-    cases = [
-        f"CASE {_differ(earlier[column.name], column, old, new)}"
-        f" THEN {literal(to_json(column.name).decode() + ',')} ELSE '' END"
-        for column in after
-        if column.name in earlier
-    ]
-    if not cases:
-        return "'[]'"
-    return f"concat('[', rtrim(concat({', '.join(cases)}), ','), ']')"
+def differs(before: Column, after: Column, old: str, new: str) -> str:
+    """BOOLEAN: whether two columns' values in the rows `old` and `new` are not equal."""
+    return f"(CASE {_differ(before, after, old, new)} THEN 'd' ELSE '' END = 'd')"
 
 
 _COMPARE_AS_THEY_ARE = {

@@ -1,27 +1,26 @@
 """diff: compare one partition with its baseline and write the changes as chunks.
 
-Rows without a debt are compared inside DuckDB by their fingerprints; rows that are owed are compared one by one with
+Rows without a debt are compared by their fingerprints; rows that are owed are compared one by one with
 the row that the destination last accepted, which their debt holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from decimal import Decimal
-from itertools import chain, compress
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rowcast import compare
-from rowcast.changetext import Naming
-from rowcast.chunks import Batch, WrittenChunk, cut, row_decoder
+from rowcast import chunks, columnar, pairing
+from rowcast.chunks import Batch, Filling, WrittenChunk, cut
 from rowcast.compare import Sides
 from rowcast.definition import Definition, LambdaDestination, Triggers
 from rowcast.engine import engine
 from rowcast.errors import RunFailed
 from rowcast.lock import held
+from rowcast.matching import Found, find
 from rowcast.models import (
     Change,
     Chunk,
@@ -36,6 +35,8 @@ from rowcast.models import (
     to_json,
 )
 from rowcast.owing import owed_change
+from rowcast.pairing import Pairs
+from rowcast.picking import current_rows, differences, layout
 from rowcast.ports import ChangeStore, DebtStore, DefinitionStore, SnapshotStore, StateStore
 from rowcast.replay import Past, Replaying, replay_partition
 
@@ -111,29 +112,27 @@ def _replaying(run: Run, definition: Definition, manifest: Manifest, needs: Diff
 def diff_partition(number: int, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection) -> PartitionResult:
     """Writes the partition's chunks, then its result. The same inputs give the same chunks, so a repeat is harmless."""
     owed = _owed(number, needs)
-    compare.prepare(number, needs.sides, owed, connection, whole=needs.run.mode == "resync")
-    found = compare.counts(connection)
+    resync = needs.run.mode == "resync"
+    found = find(number, needs.sides, [debt.key_hash for debt in owed], connection, whole=resync)
     counts = Counts()
     only = needs.run.only
     about = [debt for debt in owed if only is None or only.has(debt)]
     left = [debt.first_run for debt in owed if only is not None and not only.has(debt)]
-    changes, settled = _owed_changes(about, counts, needs, connection)
-    sending = found
-    if needs.run.mode == "resync":
-        compare.add_equal(_resent_as(needs.definition), connection)
-        sending = compare.counts(connection)
-    _leave_out_untriggered(sending, counts, needs.definition, connection)
-    retyped: dict[str, int] = {}
-    every = _noting_retyped(chain(changes, _fresh_changes(counts, needs, connection)), retyped, needs.sides)
+    current = current_rows(found.owed, needs.sides, connection)
+    changes, settled = _owed_changes(about, current, counts, needs)
+    sending = _resent_too(found, needs.definition) if resync else found.differing
+    sending = _without_untriggered(sending, counts, needs.definition)
+    written = _write_chunks(number, chain(changes, _fresh_changes(sending, counts, needs, connection)), counts, needs)
+    differing = found.differing.counts()
     result = PartitionResult(
         partition=number,
-        chunks=_write_chunks(number, every, counts, needs),
+        chunks=written.ids,
         counts=counts,
         settled_chunks=_write_settled(number, settled, needs),
         settled=len(settled),
-        changed_rows=found.get("changed", 0),
-        removed_rows=found.get("removed", 0),
-        retyped=retyped,
+        changed_rows=differing.get("changed", 0),
+        removed_rows=differing.get("removed", 0),
+        retyped=written.retyped,
         left_since=min(left, default=""),
     )
     needs.changes.put_result(needs.run.sync, needs.run.run, result)
@@ -184,10 +183,10 @@ def _wanted(change: Change, needs: PartitionDiff) -> bool:
 
 
 def _owed_changes(
-    owed: Sequence[Debt], counts: Counts, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection
+    owed: Sequence[Debt], current: Mapping[str, Row], counts: Counts, needs: PartitionDiff
 ) -> tuple[list[Batch], list[str]]:
-    """The changes that debts still ask for, and the key hashes of those for which nothing is owed any more."""
-    current = compare.current_rows(needs.sides, connection) if owed else {}
+    """The changes that debts still ask for, and the key hashes of those for which nothing is owed any more. `current`:
+    by key hash, the rows that are there now."""
     common = [column.name for column in needs.sides.common]
     destination = needs.definition.destination.identity
     changes: list[Batch] = []
@@ -207,63 +206,54 @@ def _owed_changes(
 
 def _owed_alone(change: Change) -> Batch:
     size = len(to_json([change.before, change.after]))
-    return Batch(operation=change.operation, texts=[to_json(change).decode()], sizes=[size], owed=True)
+    return Batch(operation=change.operation, sizes=[size], part=lambda *_: msgspec.Raw(to_json(change)), owed=True)
 
 
-def _leave_out_untriggered(
-    found: dict[str, int], counts: Counts, definition: Definition, connection: duckdb.DuckDBPyConnection
-) -> None:
-    for operation, rows in found.items():
+def _resent_too(found: Found, definition: Definition) -> Pairs:
+    """The rows that are equal, too; they and those that changed are told as `_resent_as` says."""
+    changed = found.differing.at(found.differing.of("changed"))
+    others = found.differing.without("changed")
+    return pairing.united([others, *(each.told_as(_resent_as(definition)) for each in (changed, found.equal))])
+
+
+def _without_untriggered(sending: Pairs, counts: Counts, definition: Definition) -> Pairs:
+    for operation, rows in sending.counts().items():
         if definition.triggers.of(operation) is None:
-            compare.leave_out(operation, connection)
+            sending = sending.without(operation)
             counts.skipped += rows
+    return sending
 
 
-def _fresh_changes(counts: Counts, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection) -> Iterator[Batch]:
-    naming = Naming(
-        sync=needs.run.sync, destination=needs.definition.destination.identity, generation=needs.run.generation
-    )
+def _fresh_changes(
+    sending: Pairs, counts: Counts, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection
+) -> Iterator[Batch]:
     changed = needs.definition.triggers.changed
     every = changed is None or changed.columns is None or needs.run.mode == "resync"
-    for batch in compare.differences(needs.sides, naming, connection):
-        if every or batch.operation != "changed":
-            yield batch
-            continue
-        wanted = [_wanted(change, needs) for change in _changes(batch, needs.sides)]
-        counts.skipped += wanted.count(False)
-        texts, sizes = list(compress(batch.texts, wanted)), list(compress(batch.sizes, wanted))
-        yield Batch(operation=batch.operation, texts=texts, sizes=sizes)
-
-
-def _changes(batch: Batch, sides: Sides) -> Iterator[Change]:
-    if batch.owed:
-        return map(_change, batch.texts)
-    layout = compare.layout(sides)
-    return (layout.change(batch.operation, row_decoder.decode(text)) for text in batch.texts)
-
-
-_change = msgspec.json.Decoder(Change, float_hook=Decimal).decode
-
-
-def _noting_retyped(batches: Iterator[Batch], retyped: dict[str, int], sides: Sides) -> Iterator[Batch]:
-    """Counts, by column, the rows in which a column differs between two types whose values don't compare."""
-    before = {column.name: column.type for column in sides.old_common}
-    types = {column.name: (before[column.name], column.type) for column in sides.common}
-    suspects = {name for name, (old, new) in types.items() if old != new}
-    for batch in batches:
-        if suspects and batch.operation == "changed":
-            for change in _changes(batch, sides):
-                _note_retyped(change, suspects, types, retyped)
+    wanted = None if every or changed is None else changed.columns
+    found = 0
+    for batch in differences(sending, needs.sides, wanted, connection):
+        found += len(batch.sizes)
         yield batch
+    counts.skipped += len(sending) - found
+
+
+def _suspects(sides: Sides) -> dict[str, tuple[ColumnType, ColumnType]]:
+    """The columns whose types before and now are not one, with these."""
+    before = {column.name: column.type for column in sides.old_common}
+    return {
+        column.name: (before[column.name], column.type) for column in sides.common if before[column.name] != column.type
+    }
 
 
 def _note_retyped(
-    change: Change, suspects: set[str], types: dict[str, tuple[ColumnType, ColumnType]], retyped: dict[str, int]
+    chunk: WrittenChunk, suspects: dict[str, tuple[ColumnType, ColumnType]], retyped: dict[str, int]
 ) -> None:
-    old, new = change.before or {}, change.after or {}
-    for name in suspects.intersection(change.columns):
-        if None not in (old.get(name), new.get(name)) and not _comparable(*types[name], old[name]):
-            retyped[name] = retyped.get(name, 0) + 1
+    """Counts, by column, the rows in which a column differs between two types whose values don't compare."""
+    for change in chunks.decoder.decode(to_json(chunk)).chunk().changes:
+        old, new = change.before or {}, change.after or {}
+        for name in suspects.keys() & set(change.columns):
+            if None not in (old.get(name), new.get(name)) and not _comparable(*suspects[name], old[name]):
+                retyped[name] = retyped.get(name, 0) + 1
 
 
 def _comparable(before: ColumnType, after: ColumnType, value: Any) -> bool:
@@ -273,23 +263,38 @@ def _comparable(before: ColumnType, after: ColumnType, value: Any) -> bool:
     return (before, after) == ("integer", "float") and abs(value) < EXACT_FLOATS
 
 
-def _write_chunks(number: int, batches: Iterator[Batch], counts: Counts, needs: PartitionDiff) -> list[str]:
+class Written(msgspec.Struct):
+    """What was written of a partition."""
+
     ids: list[str] = []
-    layout = compare.layout(needs.sides)
+    retyped: dict[str, int] = {}
+
+
+def _write_chunks(number: int, batches: Iterator[Batch], counts: Counts, needs: PartitionDiff) -> Written:
+    written = Written()
+    suspects = _suspects(needs.sides)
     for filling in cut(batches, chunk_changes(needs.definition), CHUNK_BYTES):
-        chunk = WrittenChunk(
-            sync=needs.run.sync,
-            run=needs.run.run,
-            id=f"{number:05d}-{len(ids):06d}",
-            operation=filling.operation,
-            layout=layout,
-            changes=[msgspec.Raw(text.encode()) for text in filling.owed],
-            rows=msgspec.Raw(f"[{','.join(filling.rows)}]".encode()),
-        )
+        chunk = _chunk(f"{number:05d}-{len(written.ids):06d}", filling, needs)
         needs.changes.put_chunk(chunk)
-        ids.append(chunk.id)
+        written.ids.append(chunk.id)
         setattr(counts, filling.operation, getattr(counts, filling.operation) + filling.count)
-    return ids
+        if suspects and filling.operation == "changed":
+            _note_retyped(chunk, suspects, written.retyped)
+    return written
+
+
+def _chunk(name: str, filling: Filling, needs: PartitionDiff) -> WrittenChunk:
+    return WrittenChunk(
+        sync=needs.run.sync,
+        run=needs.run.run,
+        id=name,
+        operation=filling.operation,
+        layout=layout(needs.sides),
+        destination=needs.definition.destination.identity,
+        generation=needs.run.generation,
+        changes=filling.owed,
+        table=columnar.table(filling.operation, filling.rows) if filling.rows else None,
+    )
 
 
 def _write_settled(number: int, settled: Sequence[str], needs: PartitionDiff) -> list[str]:

@@ -36,7 +36,12 @@ _BY_TEXT = "1"
 
 def key_hash(columns: Sequence[Column], table: str = "") -> str:
     """UUID: 128 bits of SHA-256 over the key columns in the given order."""
-    return _digest(_texts(columns, table))
+    return _digest(key_text(columns, table))
+
+
+def key_text(columns: Sequence[Column], table: str = "") -> str:
+    """VARCHAR: the canonical texts that `key_hash` is the hash of."""
+    return _texts(columns, table)
 
 
 def fingerprint(columns: Sequence[Column], table: str = "", recipe: str = RECIPE) -> str:

@@ -1,0 +1,191 @@
+"""Rows picked out of the two sides' files by their places: what changes hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from rowcast import arrow, changetext, columnar
+from rowcast import columns as sql
+from rowcast.changetext import Compared
+from rowcast.chunks import Batch, Layout
+from rowcast.compare import Sides, fetched, key_columns
+from rowcast.engine import registered, run
+from rowcast.models import Column, Manifest, Row, from_json
+from rowcast.pairing import FILE_BITS, NOWHERE, Pairs, Side
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from rowcast.arrow import Numbers
+    from rowcast.pairing import Flags, Places
+
+SLICE_ROWS = 122_880
+"""Changes that are read at once: as many as some row groups of their files hold. Where all rows changed, a slice opens
+few row groups; if their order changed too, all of one file, which is therefore read as seldom as memory allows."""
+SLICE_BYTES = 32 << 20
+"""Of their files; as text they are some times larger."""
+LEAST_ROWS = 1_000
+_OLD, _NEW = "wanted_before", "wanted_after"
+
+
+def layout(sides: Sides) -> Layout:
+    """Of the changes that `differences` gives."""
+    return Layout(
+        key=list(sides.manifest.primary_key),
+        before=[column.name for column in sides.old.columns],
+        after=[column.name for column in sides.manifest.columns],
+    )
+
+
+def differences(
+    pairs: Pairs, sides: Sides, wanted: Sequence[str] | None, connection: duckdb.DuckDBPyConnection
+) -> Iterator[Batch]:
+    """The rows of these changes, in the same order. `wanted`: as in `changetext.select`."""
+    step = _slice_rows(sides)
+    run(connection, "SET preserve_insertion_order = true")
+    run(connection, "SET disabled_optimizers = 'join_order'")  # the rows after are looked up, not those before
+    for start in range(0, len(pairs), step):
+        some = pairs.at(slice(start, start + step))
+        yield from columnar.batches(_read(some, sides, wanted, connection), some)
+
+
+def _slice_rows(sides: Sides) -> int:
+    widest = max(
+        sum(partition.bytes for partition in each.partitions) // (each.rows or 1)
+        for each in (sides.old, sides.manifest)
+    )
+    return min(SLICE_ROWS, max(LEAST_ROWS, SLICE_BYTES // (widest or 1)))
+
+
+def _read(
+    some: Pairs, sides: Sides, wanted: Sequence[str] | None, connection: duckdb.DuckDBPyConnection
+) -> columnar.Columns:
+    compared = Compared(
+        old=sides.old.columns,
+        new=sides.manifest.columns,
+        old_common=sides.old_common,
+        common=sides.common,
+        old_key=key_columns(sides.old),
+        key=key_columns(sides.manifest),
+    )
+    nth = _free_name([*compared.old, *compared.new])
+    both = bool(((some.old != NOWHERE) & (some.new != NOWHERE)).all())
+    with ExitStack() as tables:
+        old = _rows(_OLD, sides.old, some.old, compared.old, nth, sides, connection, tables)
+        new = _rows(_NEW, sides.manifest, some.new, compared.new, nth, sides, connection, tables)
+        statement = changetext.select(old, new, nth, compared, wanted, both=both)
+        ordered = f"{statement} ORDER BY 1"
+        columns = _whole(connection, ordered if old and new and not both else statement)
+        if not _ascending(columns[0]):
+            columns = _whole(connection, ordered)
+    return columnar.Columns.of(columns, compared)
+
+
+def _whole(connection: duckdb.DuckDBPyConnection, statement: str) -> list[arrow.Column]:
+    return [arrow.joined(parts) for parts in zip(*arrow.batches(connection, statement), strict=True)]
+
+
+def _ascending(numbers: Numbers) -> bool:
+    """Whether the engine kept to the order of the file, which it does mostly and does not promise."""
+    return bool((numbers[1:] > numbers[:-1]).all())
+
+
+def _free_name(columns: Sequence[Column]) -> str:
+    taken, name = {column.name.lower() for column in columns}, "nth"
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _rows(
+    table: str,
+    manifest: Manifest,
+    places: Places,
+    columns: Sequence[Column],
+    nth: str,
+    sides: Sides,
+    connection: duckdb.DuckDBPyConnection,
+    tables: ExitStack,
+) -> str:
+    """A SELECT of these columns of the rows at these places, numbered by where a place is among them; "" for none."""
+    import numpy as np
+
+    numbers = np.flatnonzero(places != NOWHERE)
+    files, rows = places[numbers] >> FILE_BITS, places[numbers] & (2**FILE_BITS - 1)
+    several = np.unique(files).tolist()
+    names = ", ".join(_named(column, len(several) > 1) for column in columns)
+    parts = []
+    for file in several:
+        own = files == file
+        at, row = numbers[own], rows[own]
+        first, last = int(row.min()), int(row.max())
+        source = f"read_parquet('{fetched(manifest, file, sides)}', file_row_number = true) p"
+        number = f"p.file_row_number + {int(at[0]) - first}"
+        if not _side_by_side(row) or not _side_by_side(at):
+            tables.enter_context(registered(connection, f"{table}_{file}", {"number": at, "row": row}))
+            source, number = f"{source} JOIN {table}_{file} w ON p.file_row_number = w.row", "w.number"
+        parts.append(
+            f"SELECT {number} AS {nth}, {names} FROM {source} WHERE p.file_row_number BETWEEN {first} AND {last}"
+        )
+    return " UNION ALL ".join(parts)
+
+
+def _side_by_side(numbers: Places) -> bool:
+    return bool((numbers[1:] - numbers[:-1] == 1).all())
+
+
+def _named(column: Column, among_others: bool) -> str:
+    """`among_others`: decimals as text, since those of several files may not have one DECIMAL type that holds all."""
+    name = sql.quote(column.name)
+    return f"p.{name}::VARCHAR AS {name}" if among_others and column.type == "decimal" else f"p.{name}"
+
+
+def key_hashes(manifest: Manifest, places: Places, sides: Sides, connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Of each row the hash of its key, 32 hex digits."""
+    found = _told(f"replace({sql.key_hash(key_columns(manifest), 'r')}::VARCHAR, '-', '')", "keys", manifest, places,
+                  sides, connection)  # fmt: skip
+    return [found[number] for number in range(len(places))]
+
+
+def current_rows(places: Mapping[str, int], sides: Sides, connection: duckdb.DuckDBPyConnection) -> dict[str, Row]:
+    """The source's rows now at these places, by the same names."""
+    import numpy as np
+
+    told = sql.row_json(sides.manifest.columns, "r")
+    found = _told(told, "owed_rows", sides.manifest, np.array(list(places.values()), np.int64), sides, connection)
+    return {name: from_json(found[number]) for number, name in enumerate(places)}
+
+
+def _told(
+    expression: str,
+    table: str,
+    manifest: Manifest,
+    places: Places,
+    sides: Sides,
+    connection: duckdb.DuckDBPyConnection,
+) -> dict[int, str]:
+    nth = _free_name(manifest.columns)
+    with ExitStack() as tables:
+        rows = _rows(table, manifest, places, manifest.columns, nth, sides, connection, tables)
+        return dict(run(connection, f"SELECT r.{nth}, {expression} FROM ({rows}) r")) if rows else {}
+
+
+def other_keys(before: Side, after: Side, sides: Sides, connection: duckdb.DuckDBPyConnection) -> Flags:
+    """Which of rows side by side have different keys."""
+    import numpy as np
+
+    found = np.zeros(len(before.keys), bool)
+    keys = [key_columns(each) for each in (sides.old, sides.manifest)]
+    nth = _free_name([*keys[0], *keys[1]])
+    with ExitStack() as tables:
+        old = _rows("keys_before", sides.old, before.places, keys[0], nth, sides, connection, tables)
+        new = _rows("keys_after", sides.manifest, after.places, keys[1], nth, sides, connection, tables)
+        if old and new:
+            other = f"{sql.key_text(keys[0], 'o')} <> {sql.key_text(keys[1], 'n')}"
+            if len(keys[0]) == len(keys[1]):  # which costs less
+                other = " OR ".join(sql.differs(a, b, "o", "n") for a, b in zip(*keys, strict=True))
+            joined = f"SELECT n.{nth} FROM ({new}) n JOIN ({old}) o ON n.{nth} = o.{nth} WHERE {other}"
+            found[[number for (number,) in run(connection, joined)]] = True
+    return found
