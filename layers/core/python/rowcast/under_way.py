@@ -1,7 +1,7 @@
 """What one worker of fan out has under way at once: calls, and the chunks that they belong to.
 
 So many calls wait for their answers side by side that a slow destination does not hold the worker up. A chunk is not
-opened before its calls are wanted, since what a worker that dies had claimed is in doubt.
+opened long before its calls are wanted, since what a worker that dies had claimed is in doubt.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 HELD_BYTES = 16_000_000
-"""Of the JSON of the chunks that a worker works on. It opens no further one beyond that, however large the last is."""
+"""Of the JSON of the chunks that a worker works on: beyond that it opens no further one. Those that were being looked
+up come on top, however large they are."""
 OPENING = 3
 """Chunks that are looked up at the same time."""
 
@@ -36,8 +37,9 @@ class UnderWay:
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[None]:
-        """Waits, in the order of asking, until another chunk is wanted: the open ones have fewer calls left to make
-        than there are places. One that is being opened counts as a call."""
+        """Waits, in the order of asking, until another chunk is wanted: when all places are taken, fewer calls of the
+        open ones wait than there are places. So the next chunk is ready in time. One that is being opened counts as a
+        call, and with a single place no chunk is opened before the last one's calls are done."""
         async with self._in_turn:
             while not self._wants_another():
                 self._changed.clear()
@@ -82,5 +84,5 @@ class UnderWay:
         self.pause()
 
     def _wants_another(self) -> bool:
-        wanted = self._to_make + self._opening < self._most
+        wanted = self._to_make + self._opening < 2 * self._most - 1
         return self.paused or (wanted and self._opening < OPENING and self._held < HELD_BYTES)

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from rowcast.in_flight import THREADS
 from rowcast.ports import Clock
 
 ATTEMPTS = 6
 
 
-def control_config(pool: int = 10) -> Config:
-    """For clients of stores: repeating their calls is harmless. Clients of destinations never use this."""
+def control_config(pool: int = THREADS) -> Config:
+    """For clients of stores: repeating their calls is harmless. Clients of destinations never use this. `pool`: calls
+    at once for which connections are kept."""
     return Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=pool)
 
 
