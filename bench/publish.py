@@ -295,10 +295,10 @@ TOPIC = Topic(
     title="Publish and invoke",
     about="Ten entries of 300 bytes a call, over TLS on loopback, with a session token. The sink is a process of its"
     " own; processor time is the client's alone. Every side reads every answer; a call that is lost fails the side.",
-    remains="""Of Rowcast's own time a call, encryption and asyncio's way through it are the larger part; signing is some
-microseconds, building the events and judging the answers the rest. A whole worker spends more than as much again on
-reading, rendering and recording. With answers after 20 ms its places are filled but for the beginning and the end of a
-share, some 30 ms of it (`tests/unit/test_under_way.py` counts that without noise); and it reads fewer answers at a
+    remains="""Of Rowcast's own time a call, encryption and asyncio's way through it are the larger part; signing is
+some microseconds, building the events and judging the answers the rest. A whole worker spends more than as much again
+on reading, rendering and recording. With answers after 20 ms its places are filled but for the beginning and the end of
+a share, some 30 ms of it (`tests/unit/test_under_way.py` counts that without noise); and it reads fewer answers at a
 time, which takes it a tenth more processor time a call.""",
 )
 
