@@ -14,6 +14,8 @@ from rowcast.picking import key_hashes, other_keys
 if TYPE_CHECKING:
     import duckdb
 
+    from rowcast.pairing import Flags, Indexes, Places
+
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
@@ -30,6 +32,8 @@ def find(
     number: int, sides: Sides, owed: Collection[str], connection: duckdb.DuckDBPyConnection, *, whole: bool = False
 ) -> Found:
     """`owed`: key hashes of debts. A file of rows is fetched only if a row of it is wanted."""
+    import numpy as np
+
     before, after = old_fingerprints(number, sides, connection), new_fingerprints(number, sides, connection)
     some, others = (before, after) if whole else fingerprints.differing(before, after)
     if owed and not whole:
@@ -37,58 +41,80 @@ def find(
         some = fingerprints.united(some, fingerprints.having(before, heads))
         others = fingerprints.united(others, fingerprints.having(after, heads))
     del before, after
-    (old, new), suspects = pairing.apart(
-        pairing.side(some), pairing.side(others), (int(each[:16], 16) for each in owed)
-    )
-    removed, earlier, later, added = pairing.paired(old, new)
-    equal = pairing.same(earlier, later)
-    strange = _strange(earlier, later, ~equal, sides, connection)
-    suspects = (pairing.both(suspects[0], earlier.at(strange)), pairing.both(suspects[1], later.at(strange)))
+    old, new = pairing.side(some), pairing.side(others)
+    del some, others
+    doubts = pairing.doubtful(old, new, (int(each[:16], 16) for each in owed))
+    removed, earlier, later, added = pairing.paired(old, new, doubts)
+    equal = pairing.same(old, new, earlier, later)
+    strange = _strange(old.places[earlier], new.places[later], ~equal, sides, connection)
     changed = ~equal & ~strange
-    exact, exactly_equal, places = _by_whole_keys(*suspects, owed, sides, connection)
+    exact = _by_whole_keys(
+        old,
+        new,
+        np.concatenate([np.flatnonzero(doubts[0]), earlier[strange]]),
+        np.concatenate([np.flatnonzero(doubts[1]), later[strange]]),
+        owed,
+        sides,
+        connection,
+    )
     return Found(
-        differing=pairing.united(
-            [
-                pairing.pairs("removed", removed, None),
-                pairing.pairs("changed", earlier.at(changed), later.at(changed)),
-                pairing.pairs("added", None, added),
-                *exact,
-            ]
+        differing=pairing.pairs(
+            old,
+            new,
+            removed=[removed, exact.removed],
+            changed=[(earlier[changed], later[changed]), exact.changed],
+            added=[added, exact.added],
         ),
-        equal=pairing.united([pairing.pairs("changed", earlier.at(equal), later.at(equal)), exactly_equal]),
-        owed=places,
+        equal=pairing.pairs(old, new, changed=[(earlier[equal], later[equal]), exact.equal]),
+        owed=exact.owed,
     )
 
 
 def _strange(
-    before: Side, after: Side, unequal: pairing.Flags, sides: Sides, connection: duckdb.DuckDBPyConnection
-) -> pairing.Flags:
+    before: Places, after: Places, unequal: Flags, sides: Sides, connection: duckdb.DuckDBPyConnection
+) -> Flags:
     """Which of the pairs are none: their key hashes begin alike and their keys differ, by chance or by intent."""
     import numpy as np
 
     found = np.zeros(len(unequal), bool)
-    found[unequal] = other_keys(before.at(unequal), after.at(unequal), sides, connection)
+    found[unequal] = other_keys(before[unequal], after[unequal], sides, connection)
     return found
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Exact:
+    removed: Indexes
+    changed: tuple[Indexes, Indexes]
+    equal: tuple[Indexes, Indexes]
+    added: Indexes
+    owed: dict[str, int]
+
+
 def _by_whole_keys(
-    old: Side, new: Side, owed: Collection[str], sides: Sides, connection: duckdb.DuckDBPyConnection
-) -> tuple[list[Pairs], Pairs, dict[str, int]]:
-    """What differs and what is equal among rows that need their whole keys' hashes to be told apart; what is owed."""
+    old: Side,
+    new: Side,
+    some: Indexes,
+    others: Indexes,
+    owed: Collection[str],
+    sides: Sides,
+    connection: duckdb.DuckDBPyConnection,
+) -> _Exact:
+    """Of some rows of either side, by the whole hashes of their keys; and the places of those that are owed."""
     import numpy as np
 
-    before = {key: at for at, key in enumerate(key_hashes(sides.old, old.places, sides, connection))}
-    after = {key: at for at, key in enumerate(key_hashes(sides.manifest, new.places, sides, connection))}
     debts = set(owed)
-    removed = [at for key, at in before.items() if key not in after and key not in debts]
-    added = [at for key, at in after.items() if key not in before and key not in debts]
-    met = [(before[key], at) for key, at in after.items() if key in before and key not in debts]
-    earlier, later = old.at(np.array([a for a, _ in met], np.intp)), new.at(np.array([b for _, b in met], np.intp))
-    equal = pairing.same(earlier, later)
-    differing = [
-        pairing.pairs("removed", old.at(np.array(removed, np.intp)), None),
-        pairing.pairs("changed", earlier.at(~equal), later.at(~equal)),
-        pairing.pairs("added", None, new.at(np.array(added, np.intp))),
-    ]
-    places = {key: int(new.places[at]) for key, at in after.items() if key in debts}
-    return differing, pairing.pairs("changed", earlier.at(equal), later.at(equal)), places
+    hashes = key_hashes(sides.old, old.places[some], sides, connection)
+    before = {key: at for key, at in zip(hashes, some.tolist(), strict=True) if key not in debts}
+    hashes = key_hashes(sides.manifest, new.places[others], sides, connection)
+    after = dict(zip(hashes, others.tolist(), strict=True))
+    places = {key: int(new.places[after.pop(key)]) for key in debts & after.keys()}
+    met = before.keys() & after.keys()
+    earlier, later = (np.array([side[key] for key in met], np.intp) for side in (before, after))
+    equal = pairing.same(old, new, earlier, later)
+    return _Exact(
+        removed=np.array([at for key, at in before.items() if key not in met], np.intp),
+        changed=(earlier[~equal], later[~equal]),
+        equal=(earlier[equal], later[equal]),
+        added=np.array([at for key, at in after.items() if key not in met], np.intp),
+        owed=places,
+    )

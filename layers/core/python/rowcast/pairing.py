@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Places = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
+    Indexes = npt.NDArray[np.intp]
 
 FILE_BITS = 32
 """A row's place is its file's number, then so many bits for its position in the file."""
@@ -31,9 +32,6 @@ class Side:
     upper: Words
     lower: Words
     places: Places
-
-    def at(self, some: npt.NDArray[np.intp] | Flags | slice) -> Side:
-        return Side(keys=self.keys[some], upper=self.upper[some], lower=self.lower[some], places=self.places[some])
 
 
 def side(parts: Sequence[Fingerprints]) -> Side:
@@ -96,63 +94,69 @@ def united(parts: Sequence[Pairs]) -> Pairs:
     return Pairs(operations=operations[order], old=old[order], new=new[order], prints=prints[order])
 
 
-def apart(old: Side, new: Side, heads: Iterable[int]) -> tuple[tuple[Side, Side], tuple[Side, Side]]:
-    """Those whose 8 bytes name one row on either side, and the others, with those that have one of these `heads`."""
+def doubtful(old: Side, new: Side, heads: Iterable[int]) -> tuple[Flags, Flags]:
+    """Which rows of either side are not told apart by the 8 bytes: two of one side share them, or they are among these
+    `heads`."""
     import numpy as np
 
-    asked = np.array(list(heads), np.uint64)
     twins = [each.keys[1:][each.keys[1:] == each.keys[:-1]] for each in (old, new)]
-    suspects = np.unique(np.concatenate([asked, *twins]))
-    if not len(suspects):
-        return (old, new), (old.at(slice(0)), new.at(slice(0)))
-    a, b = np.isin(old.keys, suspects), np.isin(new.keys, suspects)
-    return (old.at(~a), new.at(~b)), (old.at(a), new.at(b))
+    shared = np.unique(np.concatenate([np.array(list(heads), np.uint64), *twins]))
+    if not len(shared):
+        return np.zeros(len(old.keys), bool), np.zeros(len(new.keys), bool)
+    return np.isin(old.keys, shared), np.isin(new.keys, shared)
 
 
-def paired(old: Side, new: Side) -> tuple[Side, Side, Side, Side]:
-    """Of rows whose 8 bytes name one row on either side: removed; changed, before and after; added."""
+def paired(old: Side, new: Side, doubts: tuple[Flags, Flags]) -> tuple[Indexes, Indexes, Indexes, Indexes]:
+    """Where the rows without a doubt lie among their side's: those that are gone; those that are on both sides, in
+    order of their places now, before and after; those that are new."""
     import numpy as np
 
-    if not len(old.keys) or not len(new.keys):
-        return old, old.at(slice(0)), new.at(slice(0)), new
     at = np.minimum(old.keys.searchsorted(new.keys), len(old.keys) - 1)
-    met = old.keys[at] == new.keys
-    gone = np.ones(len(old.keys), bool)
+    met = (old.keys[at] == new.keys) & ~doubts[1] if len(old.keys) else np.zeros(len(new.keys), bool)
+    gone = ~doubts[0]
     gone[at[met]] = False
-    return old.at(gone), old.at(at[met]), new.at(met), new.at(~met)
+    later = np.flatnonzero(met)
+    later = later[np.argsort(new.places[later])]
+    return np.flatnonzero(gone), at[later], later, np.flatnonzero(~met & ~doubts[1])
 
 
-def same(old: Side, new: Side) -> Flags:
-    """Which of rows side by side are equal."""
-    found: Flags = (old.upper == new.upper) & (old.lower == new.lower)
+def same(old: Side, new: Side, a: Indexes, b: Indexes) -> Flags:
+    """Which of the rows side by side are equal."""
+    found: Flags = (old.upper[a] == new.upper[b]) & (old.lower[a] == new.lower[b])
     return found
 
 
-def pairs(operation: Operation, old: Side | None, new: Side | None) -> Pairs:
-    """Of rows side by side, in no order."""
+def pairs(
+    old: Side,
+    new: Side,
+    *,
+    removed: Sequence[Indexes] = (),
+    changed: Sequence[tuple[Indexes, Indexes]] = (),
+    added: Sequence[Indexes] = (),
+) -> Pairs:
+    """Of rows that are told by where they lie among their side's."""
     import numpy as np
 
-    one = new if new is not None else old
-    assert one is not None, "a change has at least one side"
-    count = len(one.keys)
-    prints = np.zeros((count, 4), ">u8")
-    for first, each in ((0, old), (2, new)):
-        if each is not None:
-            prints[:, first], prints[:, first + 1] = each.upper, each.lower
-    nowhere = np.full(count, NOWHERE, np.int64)
-    return Pairs(
-        operations=np.full(count, OPERATIONS.index(operation), np.uint8),
-        old=old.places if old is not None else nowhere,
-        new=new.places if new is not None else nowhere,
-        prints=prints,
-    )
-
-
-def both(one: Side, other: Side) -> Side:
-    """The rows of both, in no order."""
-    import numpy as np
-
-    keys, upper, lower, places = (
-        np.concatenate([getattr(one, name), getattr(other, name)]) for name in ("keys", "upper", "lower", "places")
-    )
-    return Side(keys=keys, upper=upper, lower=lower, places=places)
+    told: list[tuple[Operation, Indexes | None, Indexes | None]] = [("added", None, b) for b in added]
+    told += [("changed", a, b) for a, b in changed] + [("removed", a, None) for a in removed]
+    counts = [len(a) if a is not None else len(b) if b is not None else 0 for _, a, b in told]
+    total = sum(counts)
+    operations, rows = np.empty(total, np.uint8), np.full((2, total), NOWHERE, np.int32)
+    start = 0
+    for (operation, a, b), count in zip(told, counts, strict=True):
+        here = slice(start, start + count)
+        operations[here] = OPERATIONS.index(operation)
+        rows[0, here] = NOWHERE if a is None else a
+        rows[1, here] = NOWHERE if b is None else b
+        start += count
+    places = [np.full(total, NOWHERE, np.int64) for _ in range(2)]
+    for row, place, side_ in zip(rows, places, (old, new), strict=True):
+        there = row != NOWHERE
+        place[there] = side_.places[row[there]]
+    order = np.lexsort((np.where(places[1] == NOWHERE, *places), operations))
+    prints = np.zeros((total, 4), ">u8")
+    for first, row, side_ in ((0, rows[0][order], old), (2, rows[1][order], new)):
+        there = row != NOWHERE
+        prints[there, first] = side_.upper[row[there]]
+        prints[there, first + 1] = side_.lower[row[there]]
+    return Pairs(operations=operations[order], old=places[0][order], new=places[1][order], prints=prints)

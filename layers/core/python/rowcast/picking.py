@@ -13,7 +13,7 @@ from rowcast.chunks import Batch, Layout
 from rowcast.compare import Sides, fetched, key_columns
 from rowcast.engine import registered, run
 from rowcast.models import Column, Manifest, Row, from_json
-from rowcast.pairing import FILE_BITS, NOWHERE, Pairs, Side
+from rowcast.pairing import FILE_BITS, NOWHERE, Pairs
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rowcast.arrow import Numbers
     from rowcast.pairing import Flags, Places
 
-SLICE_ROWS = 122_880
+SLICE_ROWS = 81_920
 """Changes that are read at once: as many as some row groups of their files hold. Where all rows changed, a slice opens
 few row groups; if their order changed too, all of one file, which is therefore read as seldom as memory allows."""
 SLICE_BYTES = 32 << 20
@@ -172,20 +172,25 @@ def _told(
         return dict(run(connection, f"SELECT r.{nth}, {expression} FROM ({rows}) r")) if rows else {}
 
 
-def other_keys(before: Side, after: Side, sides: Sides, connection: duckdb.DuckDBPyConnection) -> Flags:
+def other_keys(before: Places, after: Places, sides: Sides, connection: duckdb.DuckDBPyConnection) -> Flags:
     """Which of rows side by side have different keys."""
     import numpy as np
 
-    found = np.zeros(len(before.keys), bool)
+    found = np.zeros(len(before), bool)
+    for start in range(0, len(before), SLICE_ROWS):
+        some = slice(start, start + SLICE_ROWS)
+        found[start + np.array(_other_keys(before[some], after[some], sides, connection), np.intp)] = True
+    return found
+
+
+def _other_keys(before: Places, after: Places, sides: Sides, connection: duckdb.DuckDBPyConnection) -> list[int]:
     keys = [key_columns(each) for each in (sides.old, sides.manifest)]
     nth = _free_name([*keys[0], *keys[1]])
+    other = f"{sql.key_text(keys[0], 'o')} <> {sql.key_text(keys[1], 'n')}"
+    if len(keys[0]) == len(keys[1]):  # which costs less
+        other = " OR ".join(sql.differs(a, b, "o", "n") for a, b in zip(*keys, strict=True))
     with ExitStack() as tables:
-        old = _rows("keys_before", sides.old, before.places, keys[0], nth, sides, connection, tables)
-        new = _rows("keys_after", sides.manifest, after.places, keys[1], nth, sides, connection, tables)
-        if old and new:
-            other = f"{sql.key_text(keys[0], 'o')} <> {sql.key_text(keys[1], 'n')}"
-            if len(keys[0]) == len(keys[1]):  # which costs less
-                other = " OR ".join(sql.differs(a, b, "o", "n") for a, b in zip(*keys, strict=True))
-            joined = f"SELECT n.{nth} FROM ({new}) n JOIN ({old}) o ON n.{nth} = o.{nth} WHERE {other}"
-            found[[number for (number,) in run(connection, joined)]] = True
-    return found
+        old = _rows("keys_before", sides.old, before, keys[0], nth, sides, connection, tables)
+        new = _rows("keys_after", sides.manifest, after, keys[1], nth, sides, connection, tables)
+        joined = f"SELECT n.{nth} FROM ({new}) n JOIN ({old}) o ON n.{nth} = o.{nth} WHERE {other}"
+        return [number for (number,) in run(connection, joined)]
