@@ -38,6 +38,14 @@ def load(root: Path) -> Project:
     return _project(root, main, documents)
 
 
+def sync_names(root: Path) -> list[str]:
+    """The syncs of this folder, sorted, as their files are called: what is in them is not read. Raises ProjectInvalid
+    where there is no project."""
+    if missing := _missing(Path(root)):
+        raise ProjectInvalid(missing)
+    return sorted({Path(file).stem for file in _sync_files(Path(root))})
+
+
 def problems_json(problems: list[Problem]) -> list[dict[str, Any]]:
     """The problems with the same fields, ready for JSON."""
     names = ("file", "line", "path", "message", "expected", "suggestion")

@@ -95,7 +95,7 @@ def no_such(name: str, names: Iterable[str], what: str = "sync") -> UsageFault:
 def syncs_of(project: Path) -> list[str]:
     import project as configuration
 
-    return sorted(configuration.load(project).syncs)
+    return configuration.sync_names(project)
 
 
 def known_sync(project: Path, sync: str) -> str:

@@ -56,6 +56,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(steering, "held", lambda *_: held)
     monkeypatch.setattr(steering, "plan", lambda *_: COUNTS)
     monkeypatch.setattr(project, "load", lambda _: SimpleNamespace(syncs={"a": None}))
+    monkeypatch.setattr(project, "sync_names", lambda _: ["a"])
     monkeypatch.setattr(show, "followed", lambda *_, **__: ended)
     monkeypatch.setattr(show, "result", lambda _: None)
     return modes

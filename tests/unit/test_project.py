@@ -382,3 +382,11 @@ def _fields(schema: object) -> set[str]:
         return set()
     own = schema.get("properties", {})
     return set(own) | {name for item in schema.values() for name in _fields(item)}
+
+
+def test_the_names_of_the_syncs_are_known_though_one_of_them_is_wrong(folder: Folder) -> None:
+    root = folder(DESIGN, **{"new-orders": DESIGN_SYNC, "bad": "nonsense: true"})
+    assert project.sync_names(root) == ["bad", "new-orders"]
+    (root / "rowcast.yaml").unlink()
+    with pytest.raises(project.ProjectInvalid):
+        project.sync_names(root)
