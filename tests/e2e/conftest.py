@@ -1,11 +1,13 @@
 """A user's folder with a handful of syncs, deployed once into an embedded AWS for the whole session.
 
-Each test works on a sync of its own. The emulator ends with this process, however that ends.
+Each test works on a sync of its own, which its module declares in `SYNCS`, with functions in `TARGETS`: a sync that
+came later would cost a synthesis and a deployment. The emulator ends with this process, however that ends.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import yaml
@@ -47,8 +49,18 @@ CRAFTED = {
 }
 
 
+def declared(items: Sequence[pytest.Item]) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """The functions and the syncs of the modules of these tests."""
+    functions: dict[str, str] = {}
+    syncs: dict[str, dict[str, Any]] = {}
+    for module in {item.module for item in items if isinstance(item, pytest.Function)}:
+        functions |= getattr(module, "TARGETS", {})
+        syncs |= getattr(module, "SYNCS", {})
+    return functions, syncs
+
+
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     made = Folder(tmp_path_factory.mktemp("project"))
     main = {
         "sources": {"here": {"type": "files", "path": "data"}},
@@ -59,8 +71,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
         },
     }
     made.write("rowcast.yaml", yaml.safe_dump(main))
-    for name, code in {"picky": PICKY, "slow": SLOW, "broken": BROKEN, "chatty": CHATTY}.items():
+    functions, syncs = declared(request.session.items)
+    for name, code in {"picky": PICKY, "slow": SLOW, "broken": BROKEN, "chatty": CHATTY, **functions}.items():
         made.write(f"targets/{name}.py", code)
+    for name, parts in syncs.items():
+        made.sync(name, **parts)
     for name in ("events", "quiet", "twice", "gone", "lasting", "unreadable", "stopped"):
         made.sync(name)
     made.sync("rejecting", **to_function("./targets/picky.py:handler", batch_size=10))

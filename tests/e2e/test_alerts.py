@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.folder import Folder
 
 pytestmark = pytest.mark.emulator
+SYNCS = {name: {"alerts": ["team"]} for name in ("alarming", "hushed")}
 
 
 @pytest.fixture
@@ -47,7 +48,6 @@ def inbox(folder: Folder, client: Callable[[str], Any]) -> Iterator[Callable[[],
 
 
 def test_a_failing_run_is_told_once_and_its_recovery_once(folder: Folder, inbox: Callable[[], list[str]]) -> None:
-    folder.sync("alarming", alerts=["team"])
     folder.write("data/alarming.csv", "id,name\n1,secret-value\n1,secret-value\n")
     for _ in range(2):
         assert folder.run("alarming")["status"] == "failed"
@@ -65,7 +65,6 @@ def test_a_failing_run_is_told_once_and_its_recovery_once(folder: Folder, inbox:
 
 
 def test_what_is_muted_is_told_when_it_is_unmuted(folder: Folder, inbox: Callable[[], list[str]]) -> None:
-    folder.sync("hushed", alerts=["team"])
     folder.write("data/hushed.csv", "id,name\n1,a\n1,b\n")
     assert folder.rowcast("local", "up").returncode == 0
     [muted] = folder.lines("alerts", "mute", "hushed", "--for", "2h")

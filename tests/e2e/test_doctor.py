@@ -7,6 +7,11 @@ import pytest
 from tests.e2e.folder import Folder, to_function
 
 pytestmark = pytest.mark.emulator
+SYNCS = {
+    "healthy": to_function("./targets/picky.py:handler"),
+    "healthy-events": {},
+    "ill": to_function("arn:aws:lambda:us-east-1:000000000000:function:nobody"),
+}
 
 
 def statuses(folder: Folder, sync: str) -> dict[str, str]:
@@ -14,9 +19,7 @@ def statuses(folder: Folder, sync: str) -> dict[str, str]:
 
 
 def test_a_sync_that_can_run_is_found_healthy_and_nothing_is_sent(folder: Folder) -> None:
-    folder.sync("healthy", **to_function("./targets/picky.py:handler"))
     folder.table("healthy", {"id": 1, "name": "a"}, {"id": 2, "name": "b"})
-    folder.sync("healthy-events")
     folder.table("healthy-events", {"id": 1, "name": "a"})
     assert folder.rowcast("local", "up").returncode == 0
     found = statuses(folder, "healthy")
@@ -30,7 +33,6 @@ def test_a_sync_that_can_run_is_found_healthy_and_nothing_is_sent(folder: Folder
 
 
 def test_what_is_missing_is_named_with_what_to_paste(folder: Folder) -> None:
-    folder.sync("ill", **to_function("arn:aws:lambda:us-east-1:000000000000:function:nobody"))
     folder.table("ill", {"id": 1, "name": "a"}, {"id": 1, "name": "b"})
     assert folder.rowcast("local", "up").returncode == 0
     found = {one["check"]: one for one in folder.lines("doctor", "ill")}

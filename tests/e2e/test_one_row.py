@@ -7,10 +7,13 @@ import pytest
 from tests.e2e.folder import Folder, to_function
 
 pytestmark = pytest.mark.emulator
+SYNCS = {
+    "shown": {"message": {"columns": {"who.id": "id", "who.name": "name"}}},
+    "trying": {**to_function("./targets/picky.py:handler"), "initial_sync": "skip"},
+}
 
 
 def test_a_row_is_previewed_and_tested_without_moving_the_baseline(folder: Folder) -> None:
-    folder.sync("shown", message={"columns": {"who.id": "id", "who.name": "name"}})
     folder.table("shown", {"id": 1, "name": "a"}, {"id": 2, "name": "b"}, {"id": 3, "name": "c"})
     assert folder.rowcast("preview", "shown", "--key", "1").returncode == 1
     folder.run("shown")
@@ -39,7 +42,6 @@ def test_a_row_is_previewed_and_tested_without_moving_the_baseline(folder: Folde
 
 
 def test_a_tested_row_that_a_function_rejects_is_told_and_owes_nothing(folder: Folder) -> None:
-    folder.sync("trying", **to_function("./targets/picky.py:handler"), initial_sync="skip")
     folder.table("trying", {"id": 1, "name": "bad"})
     folder.run("trying")
     done = folder.rowcast("test-row", "trying", "--key", "1", "--as", "added")

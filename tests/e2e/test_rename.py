@@ -7,12 +7,15 @@ import pytest
 from tests.e2e.folder import Folder, to_function
 
 pytestmark = pytest.mark.emulator
+MODEL = {"source": "here", "query": "SELECT * FROM 'renamed.csv'", "primary_key": "id"}
+SYNCS = {
+    "before": {**to_function("./targets/picky.py:handler", batch_size=10), "model": MODEL},
+    "untried": {},
+    "taken": {},
+}
 
 
 def test_a_renamed_sync_sends_what_changed_and_what_was_owed_and_the_old_name_runs_no_more(folder: Folder) -> None:
-    model = {"source": "here", "query": "SELECT * FROM 'renamed.csv'", "primary_key": "id"}
-    picky = {**to_function("./targets/picky.py:handler", batch_size=10), "model": model}
-    folder.sync("before", **picky)
     folder.table("renamed", {"id": 1, "name": "a"}, {"id": 2, "name": "bad"})
     first = folder.run("before")
     assert (first["accepted"], first["rejected"]) == (1, 1)
@@ -45,9 +48,7 @@ def test_a_renamed_sync_sends_what_changed_and_what_was_owed_and_the_old_name_ru
 
 
 def test_what_cannot_be_renamed_is_said(folder: Folder) -> None:
-    folder.sync("untried")
     for name in ("twice", "taken"):
-        folder.sync(name)
         folder.table(name, {"id": 1, "name": "a"})
         folder.run(name)
     assert folder.rowcast("rename", "nobody", "somebody", "--local").returncode == 2

@@ -7,10 +7,14 @@ import pytest
 from tests.e2e.folder import Folder
 
 pytestmark = pytest.mark.emulator
+SYNCS = {
+    "replayed": {"message": {"template": '{"old": "{{ row.name }}", "run": "{{ run.id }}"}'}},
+    "replayed-row": {},
+    "replayed-not": {},
+}
 
 
 def test_a_run_is_sent_again_but_for_what_moved_on(folder: Folder) -> None:
-    folder.sync("replayed", message={"template": '{"old": "{{ row.name }}", "run": "{{ run.id }}"}'})
     folder.table("replayed", {"id": 1, "name": "a"}, {"id": 2, "name": "b"}, {"id": 3, "name": "c"})
     first = folder.run("replayed")["run"]
     folder.sync("replayed", message={"template": '{"new": "{{ row.name }}"}'})
@@ -41,7 +45,6 @@ def test_a_run_is_sent_again_but_for_what_moved_on(folder: Folder) -> None:
 
 
 def test_one_row_is_sent_again_and_its_history_shows_both_sends(folder: Folder) -> None:
-    folder.sync("replayed-row")
     folder.table("replayed-row", {"id": 1, "name": "a"}, {"id": 2, "name": "b"})
     first = folder.run("replayed-row")["run"]
     again = folder.lines("replay", "replayed-row", "--local", "--since", "2h", "--key", "2", "--yes")[-1]
@@ -55,7 +58,6 @@ def test_one_row_is_sent_again_and_its_history_shows_both_sends(folder: Folder) 
 
 
 def test_what_cannot_be_sent_again_is_said(folder: Folder) -> None:
-    folder.sync("replayed-not")
     folder.table("replayed-not", {"id": 1, "name": "a"})
     folder.run("replayed-not")
     quiet = folder.run("replayed-not")["run"]

@@ -15,11 +15,14 @@ def handler(event, context):
     bad = [row for row in event["rows"] if row["name"] == "bad"]
     return {"errors": [{"primary_key_value": row[key], "reason": "bad name of " + row["email"]} for row in bad]}
 '''
+TARGETS = {"strict": STRICT}
+SYNCS = {
+    "told": {**to_function("./targets/strict.py:handler", batch_size=10), "mask": ["email"]},
+    "grouped": {"message": {"template": '{"id": {{ row.id }}{% if row.name == "odd" %} and more{% endif %}}'}},
+}
 
 
 def test_a_row_s_life_is_told_over_its_runs_without_masked_values(folder: Folder) -> None:
-    folder.write("targets/strict.py", STRICT)
-    folder.sync("told", **to_function("./targets/strict.py:handler", batch_size=10), mask=["email"])
     folder.table("told", *({"id": n, "name": "bad" if n == 2 else "ok", "email": f"canary{n}@e.com"} for n in (1, 2)))
     first = folder.run("told")
     assert (first["accepted"], first["rejected"]) == (1, 1)
@@ -82,7 +85,6 @@ def test_a_row_s_life_is_told_over_its_runs_without_masked_values(folder: Folder
 
 
 def test_rejects_are_grouped_by_reason_and_invalid_rows_are_told_apart(folder: Folder) -> None:
-    folder.sync("grouped", message={"template": '{"id": {{ row.id }}{% if row.name == "odd" %} and more{% endif %}}'})
     folder.table("grouped", *({"id": n, "name": "odd" if n > 2 else "even"} for n in range(1, 6)))
     assert folder.run("grouped")["rejected"] == 3
     assert {one["kind"] for one in folder.lines("rejects", "grouped")} == {"invalid"}

@@ -9,10 +9,16 @@ import pytest
 from tests.e2e.folder import Folder, to_function
 
 pytestmark = pytest.mark.emulator
+SYNCS = {
+    "guarded": {"guard": {"allow_empty": False}},
+    "steered": to_function("./targets/picky.py:handler", batch_size=10),
+    "planned": {},
+    "planned-ill": {},
+    "resent": {},
+}
 
 
 def test_a_held_run_is_approved_or_rejected_by_its_name(folder: Folder) -> None:
-    folder.sync("guarded", guard={"allow_empty": False})
     folder.table("guarded", {"id": "a", "name": "x"}, {"id": "b", "name": "y"})
     folder.run("guarded")
     folder.write("data/guarded.csv", "id,name\n")
@@ -29,7 +35,6 @@ def test_a_held_run_is_approved_or_rejected_by_its_name(folder: Folder) -> None:
 
 
 def test_rows_that_are_owed_are_retried_or_discarded_one_by_one(folder: Folder) -> None:
-    folder.sync("steered", **to_function("./targets/picky.py:handler", batch_size=10))
     folder.table("steered", *({"id": number, "name": "bad"} for number in (1, 2, 3)))
     folder.run("steered")
     again = folder.lines("retry", "steered", "--local", "--key", "1", "--yes")[-1]
@@ -54,7 +59,6 @@ def test_rows_that_are_owed_are_retried_or_discarded_one_by_one(folder: Folder) 
 
 
 def test_a_plan_shows_what_a_run_would_send_and_sends_nothing(folder: Folder) -> None:
-    folder.sync("planned")
     folder.table("planned", {"id": 1, "name": "a"}, {"id": 2, "name": "b"})
     folder.run("planned")
     sent = len(folder.events("planned"))
@@ -82,7 +86,6 @@ def test_a_plan_shows_what_a_run_would_send_and_sends_nothing(folder: Folder) ->
 
 
 def test_every_row_is_sent_again_after_the_count_was_confirmed(folder: Folder) -> None:
-    folder.sync("resent")
     folder.table("resent", {"id": 1, "name": "a"}, {"id": 2, "name": "b"})
     folder.run("resent")
     unasked = folder.rowcast("resync", "resent", "--local")
@@ -93,7 +96,6 @@ def test_every_row_is_sent_again_after_the_count_was_confirmed(folder: Folder) -
 
 
 def test_a_plan_that_fails_tells_who_asked_and_fails_no_execution(folder: Folder) -> None:
-    folder.sync("planned-ill")
     folder.table("planned-ill", {"id": 1, "name": "a"}, {"id": 1, "name": "b"})
     done = folder.rowcast("plan", "planned-ill", "--local", "--json", "--detailed-exitcode")
     said = json.loads(done.stdout)
