@@ -11,6 +11,7 @@ MODEL = {"source": "here", "query": "SELECT * FROM 'renamed.csv'", "primary_key"
 SYNCS = {
     "before": {**to_function("./targets/picky.py:handler", batch_size=10), "model": MODEL},
     "untried": {},
+    "once": {},
     "taken": {},
 }
 
@@ -48,13 +49,13 @@ def test_a_renamed_sync_sends_what_changed_and_what_was_owed_and_the_old_name_ru
 
 
 def test_what_cannot_be_renamed_is_said(folder: Folder) -> None:
-    for name in ("twice", "taken"):
+    for name in ("once", "taken"):
         folder.table(name, {"id": 1, "name": "a"})
         folder.run(name)
     assert folder.rowcast("rename", "nobody", "somebody", "--local").returncode == 2
     assert folder.rowcast("rename", "events", "No Name", "--local").returncode == 2
     never = folder.rowcast("rename", "untried", "calm", "--local")
     assert (never.returncode, never.stderr) == (1, "error: untried has never run: there is nothing to take along.\n")
-    taken = folder.rowcast("rename", "twice", "taken", "--local", "--yes")
+    taken = folder.rowcast("rename", "once", "taken", "--local", "--yes")
     assert (taken.returncode, "taken has run before" in taken.stderr) == (1, True)
-    assert folder.run("twice")["status"] == folder.run("taken")["status"] == "completed"
+    assert folder.run("once")["status"] == folder.run("taken")["status"] == "completed"
