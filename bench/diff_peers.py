@@ -156,13 +156,13 @@ def _diffed(folder: str, manifests: Sequence[str], numbers: Sequence[int]) -> di
     return changes.keys
 
 
-class _Change(msgspec.Struct):
-    operation: str
-    key: list[int]
+class _Table(msgspec.Struct):
+    keys: list[str]
 
 
 class _Chunk(msgspec.Struct):
-    changes: list[_Change]
+    operation: str
+    table: _Table
 
 
 _named = msgspec.json.Decoder(_Chunk)
@@ -177,8 +177,8 @@ class Noting:
     def put_chunk(self, chunk: Any) -> None:
         data = to_json(chunk)
         isal_zlib.compress(data, 1)
-        for change in _named.decode(data).changes:
-            self.keys[change.operation].append(change.key[0])
+        found = _named.decode(data)
+        self.keys[found.operation] += [int(key.partition(":n")[2]) for key in found.table.keys]
 
     def put_result(self, *_: Any) -> None:
         """The counts are those of the keys."""
