@@ -15,7 +15,8 @@ ALONE = ("test_cdk", "test_enforced", "test_init", "test_killed", "test_postgres
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: ORDER.index(item.path.relative_to(ROOT).parts[0]))
+    places = {ROOT / folder: place for place, folder in enumerate(ORDER)}
+    items.sort(key=lambda item: places.get(item.path.parent, len(places)))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:

@@ -25,7 +25,7 @@ QUIET = {
 
 @pytest.mark.parametrize("rows", [300, 1500])
 def test_a_run_without_changes_makes_the_same_few_calls_however_many_rows_there_are(rows: int) -> None:
-    with aws_world(SYNC) as world:
+    with aws_world(SYNC, short=True) as world:
         counting = Counting(world, rows)
         counting.run()
         counting.run()
@@ -36,7 +36,7 @@ def test_a_run_without_changes_makes_the_same_few_calls_however_many_rows_there_
 def test_what_a_run_writes_grows_with_chunks_and_partitions_and_not_with_rows() -> None:
     """A chunk: the item and its overflow, its claim and its outcomes. A partition: its file and its result."""
     limits = Limits(concurrency=1, rows_per_partition=1000)
-    with aws_world(sync_definition(message=MESSAGE, limits=limits)) as world:
+    with aws_world(sync_definition(message=MESSAGE, limits=limits), short=True) as world:
         counting = Counting(world, 900)
         counting.run()
         chunks, partitions, calls = 5, 1, 90
@@ -47,7 +47,7 @@ def test_what_a_run_writes_grows_with_chunks_and_partitions_and_not_with_rows() 
 
 
 def test_a_fan_out_task_sends_several_chunks_where_there_are_many() -> None:
-    with aws_world(SYNC) as world:
+    with aws_world(SYNC, short=True) as world:
         counting = Counting(world, 1600)
         counting.run()
         assert counting.calls["dynamodb", "PutItem"] == 16 + 16  # chunks and results

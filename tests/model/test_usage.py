@@ -41,7 +41,7 @@ SYNCS = {
 
 @pytest.fixture(params=sorted(SYNCS))
 def counting(request: pytest.FixtureRequest) -> Iterator[Counting]:
-    with aws_world(SYNCS[request.param]) as world:
+    with aws_world(SYNCS[request.param], short=True) as world:
         yield Counting(world, ROWS)
 
 
@@ -72,7 +72,7 @@ def test_a_first_and_a_quiet_run_make_the_calls_that_are_estimated(counting: Cou
 
 
 def test_later_runs_make_the_calls_that_are_estimated() -> None:
-    with aws_world(SYNCS["events"]) as world:
+    with aws_world(SYNCS["events"], short=True) as world:
         counting = Counting(world, ROWS)
         for _ in range(usage.KEPT_SNAPSHOTS + 1):
             counting.run()
@@ -83,7 +83,7 @@ def test_later_runs_make_the_calls_that_are_estimated() -> None:
 
 def test_the_chunks_of_a_run_take_the_write_units_that_are_estimated() -> None:
     """Chunks are what grows with the changes. Their bytes hang on how well rows compress: within a third."""
-    with aws_world(SYNCS["events"]) as world:
+    with aws_world(SYNCS["events"], short=True) as world:
         counting = Counting(world, ROWS)
         counting.run()
         items = world.client("dynamodb").scan(TableName="changes")["Items"]
