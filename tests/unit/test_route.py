@@ -572,3 +572,18 @@ def test_chunks_hold_whole_batches_of_one_operation(size: int, sent: list[int]) 
     world.target.batch_size = size
     world.run()
     assert [len(call.messages) for call in world.target.calls] == sent
+
+
+def test_rows_beside_debts_are_compared_each_with_its_own() -> None:
+    world = World(sync_definition(guard=Guard(max_removed=1, max_changed=1, max_rejected=1)))
+    for key in range(60):
+        world.source.put(id=key, v="a")
+    world.target.answer = lambda message, attempt: Verdict(kind="rejected" if message.change.key[0] % 3 else "accepted")
+    world.run()
+    world.sent()
+    for key in range(0, 60, 2):
+        world.source.put(id=key, v="b")
+    world.target.answer = lambda message, attempt: Verdict(kind="accepted")
+    world.run()
+    owed = {("added", key) for key in range(60) if key % 3}
+    assert sorted(world.sent()) == sorted(owed | {("changed", key) for key in range(0, 60, 6)})
