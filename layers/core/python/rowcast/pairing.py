@@ -40,11 +40,11 @@ def side(parts: Sequence[Fingerprints]) -> Side:
 
     places = [np.empty(0, np.int64)]
     places += [part.rows.astype(np.int64) + (part.file << FILE_BITS) for part in parts]
-    all_ = joined(parts)
-    found = Side(keys=all_.keys, upper=all_.upper, lower=all_.lower, places=np.concatenate(places))
-    if (found.keys[1:] >= found.keys[:-1]).all():
-        return found
-    return found.at(found.keys.argsort(kind="stable"))  # each part has an order of its own: by keys, or by place
+    all_, at = joined(parts), np.concatenate(places)
+    if (all_.keys[1:] < all_.keys[:-1]).any():  # each part has an order of its own: by keys, or by place
+        order = all_.keys.argsort(kind="stable")
+        all_, at = all_.at(order), at[order]
+    return Side(keys=all_.keys, upper=all_.upper, lower=all_.lower, places=at)
 
 
 @dataclass(frozen=True, kw_only=True)
