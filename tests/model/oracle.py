@@ -91,7 +91,8 @@ class Oracle:
         self._head(head, runs, committed, debts)
         if head.open_run is None and head.generation > self.generation:
             last = max(committed, key=lambda run: run.generation)
-            self._settle({row["id"]: row for row in snapshots[last.run]}, debts, definition, last)
+            if not last.came_to_nothing:
+                self._settle({row["id"]: row for row in snapshots[last.run]}, debts, definition, last)
         self.generation = head.generation
 
     # --- what arrived ---
@@ -223,11 +224,13 @@ class Oracle:
 
 
 def carry(runs: Sequence[Run], snapshots: dict[str, list[Row]]) -> None:
-    """A run that reads nothing goes by the snapshot of an earlier one: completes `snapshots` by that."""
+    """A run that reads nothing, or that came to nothing, goes by an earlier one: completes `snapshots`."""
     by_generation = {run.generation: run.run for run in runs if run.phase == "committed"}
     for run in sorted(runs, key=lambda run: run.generation):
         before = run.decides if run.mode == "approve" else by_generation.get(run.generation - 1, "")
-        if run.phase == "committed" and run.run not in snapshots and before in snapshots:
+        if run.came_to_nothing:
+            snapshots[run.run] = snapshots.get(by_generation.get(run.generation - 1, ""), [])
+        elif run.phase == "committed" and run.run not in snapshots and before in snapshots:
             snapshots[run.run] = snapshots[before]
 
 

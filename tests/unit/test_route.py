@@ -12,8 +12,9 @@ import pytest
 from rowcast import picking
 from rowcast.definition import Guard, LambdaDestination, Limits, Retry, Trigger, Triggers
 from rowcast.errors import SourceFailed
-from rowcast.models import Notice
+from rowcast.models import Change, Chunk, ChunkState, Notice, Run
 from rowcast.ports import MessageToSend, Verdict
+from rowcast.progress import taken_over
 from tests.world import ALL_ON, ON, World, sync_definition
 
 pytestmark = pytest.mark.usefixtures("remembered")
@@ -365,6 +366,41 @@ def test_many_rejections_for_one_reason_stop_the_run() -> None:
     assert "same reason" in summary["reason"]
     assert len(world.target.sent) < 1000
     assert summary["rejected"] == 1000
+
+
+def test_changes_that_the_target_refused_before_the_run_was_stopped_have_other_ids_next_time() -> None:
+    """Their messages name another run: a consumer that knows a change by its id must not take them for the same."""
+    world = settled(*range(500))
+    for key in range(240):
+        world.source.put(id=key, v="new")
+    manifest = world.head.manifest
+    world.target.answer = lambda message, attempt: REJECTED
+    summary = world.run()
+    assert (summary["status"], world.head.manifest, world.owed()) == ("failed", manifest, {})
+    seen = {message.change.id for message in world.target.sent}
+    world.target.calls.clear()
+    world.target.answer = lambda message, attempt: Verdict(kind="accepted")
+    assert accounts(world.run()) == {"changed": 240, "accepted": 240}
+    assert len(seen) >= 100
+    assert not seen & {message.change.id for message in world.target.sent}
+
+
+def test_a_first_run_that_came_to_nothing_leaves_no_baseline() -> None:
+    world = world_of(*range(500))
+    world.target.answer = lambda message, attempt: REJECTED
+    world.run()
+    assert (world.head.manifest, world.head.open_run, world.owed()) == (None, None, {})
+    world.target.answer = lambda message, attempt: Verdict(kind="accepted")
+    assert accounts(world.run()) == {"added": 500, "accepted": 500}
+
+
+def test_what_a_target_was_asked_under_an_earlier_claim_is_not_forgotten() -> None:
+    """Rejected, to be tried again, and then the worker paused: no outcome says that the target has seen the change."""
+    change = Change(operation="added", key=[1], key_hash="0", id="c", after={"id": 1})
+    chunk = Chunk(sync="orders", run="r", id="c1", changes=[change])
+    run = Run(sync="orders", run="r", generation=0, execution="e", definition="d", started_at=0.0)
+    earlier = ChunkState(chunk="c1", token=1, claim="a", deadline=1.0, paused=True, answered=True, outcomes=[None])
+    assert taken_over(earlier, run, chunk, token=1, claim="b", deadline=2.0, now=1.0).answered
 
 
 def test_a_query_that_fails_sends_nothing_and_frees_the_lock() -> None:

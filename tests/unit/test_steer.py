@@ -8,6 +8,7 @@ import pytest
 
 from rowcast.definition import Guard, Triggers
 from rowcast.models import Mode, Selection
+from rowcast.ports import Verdict
 from tests import deaths
 from tests.unit.test_route import IN_DOUBT, REJECTED, accounts, answer_by_id, settled, world_of
 from tests.world import ON, World, sync_definition
@@ -322,6 +323,18 @@ def test_an_approval_that_died_later_is_finished_by_the_next_start(state: str) -
         world.steer("approve", run=run, on=deaths.before(state))
     assert accounts(world.run()) == {}
     assert set(world.arrived()) == set(range(200, 300))
+
+
+def test_an_approved_run_of_which_nothing_was_accepted_is_to_be_held_and_approved_anew() -> None:
+    world, run = held()
+    world.target.answer = lambda message, attempt: Verdict(kind="rejected", reason="No")
+    assert world.steer("approve", run=run)["status"] == "failed"
+    assert (world.head.held, world.owed()) == (None, {})
+    world.target.answer = lambda message, attempt: Verdict(kind="accepted")
+    again = world.run()
+    assert again["status"] == "held"
+    world.target.calls.clear()
+    assert accounts(world.steer("approve", run=again["run"])) == {"removed": 200, "accepted": 200}
 
 
 def test_an_approval_during_a_run_says_busy() -> None:

@@ -63,6 +63,7 @@ class _Tally(msgspec.Struct):
     owed: int = 0
     paid: int = 0
     owed_since: str = ""
+    answered: bool = False
 
     def add(self, state: ChunkState) -> None:
         for outcome in state.outcomes:
@@ -70,6 +71,7 @@ class _Tally(msgspec.Struct):
             setattr(self, outcome.outcome, getattr(self, outcome.outcome) + 1)
         self.owed += state.owed
         self.paid += state.paid
+        self.answered = self.answered or state.answered
         self.owed_since = min(filter(None, (self.owed_since, state.owed_since)), default="")
 
     @property
@@ -80,8 +82,8 @@ class _Tally(msgspec.Struct):
 def commit_run(sync: str, name: str, token: int, needs: Committing) -> Committed:
     """Books the debts of every chunk and moves the head to the next generation with this run's snapshot.
 
-    When the run was stopped before anything could have arrived, the baseline stays where it is instead: the next run
-    finds the same changes again.
+    When the run was stopped before anything was accepted or may have been, the baseline stays where it is instead: the
+    next run finds the same changes again.
     """
     head, run = _at_commit(sync, name, token, needs)
     again = head.holder is not None and head.holder != run.execution
@@ -97,7 +99,7 @@ def commit_run(sync: str, name: str, token: int, needs: Committing) -> Committed
         tally.add(states[chunk])
     counted = _counted(run, tally, results, needs)
     if counted.stopped and not tally.accepted and not tally.in_doubt:
-        return _closed(counted, head, token, again, needs)
+        return _closed(counted, head, token, again, tally.answered, needs)
     if not _book(counted, states, results, token, needs):
         return Committed(done=False)
     return _committed(counted, head, token, again, needs)
@@ -155,10 +157,19 @@ def _counted(run: Run, tally: _Tally, results: list[PartitionResult], needs: Com
     )
 
 
-def _closed(run: Run, head: Head, token: int, again: bool, needs: Committing) -> Committed:
+def _closed(run: Run, head: Head, token: int, again: bool, answered: bool, needs: Committing) -> Committed:
+    """A target that saw changes and refused them must not be shown the same change ids with another run's messages: the
+    next run's ids come from the next generation, though the baseline is the same (I5)."""
     reason = f"Nothing was accepted: {run.stopped} The next run finds the same changes again."
     unpaid = msgspec.structs.replace(run, owed_after=run.owed_before, owed_since=head.owed_since)
-    ended = abandon(unpaid, token, "failed", reason, needs)
+    if not answered:
+        ended = abandon(unpaid, token, "failed", reason, needs)
+        return _end(ended, head, token, again, needs)
+    moved = msgspec.structs.replace(head, generation=run.generation + 1, open_run=None, held=None)
+    ended = msgspec.structs.replace(unpaid, manifest=head.manifest, phase="committed", status="failed", reason=reason)
+    needs.states.commit(moved, ended, token)
+    for unused in filter(None, (run.run, head.held)):
+        needs.snapshots.delete_run(head.sync, unused)
     return _end(ended, head, token, again, needs)
 
 

@@ -247,8 +247,8 @@ class ChunkState(msgspec.Struct, kw_only=True):
     `token`: the lock token of the worker that claimed it. `deadline`: when that worker is surely dead. `paused`: that
     worker stopped between calls, so changes without an outcome were not sent under its claim; `doubted[i]` says that an
     earlier send of `changes[i]` may have taken effect. `owed`, `paid`: how many changes carry a debt, and how many of
-    those were accepted. `owed_since`: the first run of the oldest change that is not accepted. `booked`: its debts are
-    written.
+    those were accepted. `owed_since`: the first run of the oldest change that is not accepted. `answered`: the target
+    saw some of its changes, whatever it said of them. `booked`: its debts are written.
     """
 
     version: Literal[1] = 1
@@ -258,6 +258,7 @@ class ChunkState(msgspec.Struct, kw_only=True):
     deadline: float
     done: bool = False
     paused: bool = False
+    answered: bool = False
     booked: bool = False
     owed: int = 0
     paid: int = 0
@@ -377,6 +378,12 @@ class Run(msgspec.Struct, kw_only=True):
         """Whether it reads no source: the snapshot it works on is the baseline's own."""
         about_debts = self.mode == "discard" or (self.mode == "retry" and self.only is not None)
         return about_debts or self.replays is not None
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """Whether it was stopped when the target had seen changes and taken none: its generation is used up, so that
+        other messages of those changes have other ids, and the baseline is still the one before."""
+        return self.phase == "committed" and bool(self.stopped) and not self.accepted and not self.in_doubt
 
     @property
     def doubts_target(self) -> bool:

@@ -25,6 +25,7 @@ def taken_over(
         token=token,
         claim=claim,
         deadline=deadline,
+        answered=before is not None and before.answered,
         owed=sum(change.debt is not None for change in chunk.changes),
         outcomes=list(outcomes),
         doubted=list(doubted),

@@ -69,7 +69,8 @@ def past_runs(run: Run, runs: Sequence[Run], now: float, identity: Callable[[str
     assert run.replays is not None
     first, last = run.replays.first, run.replays.last
     committed = sorted(
-        (one for one in runs if one.phase == "committed" and one.generation >= first), key=lambda one: one.generation
+        (one for one in runs if one.phase == "committed" and not one.came_to_nothing and one.generation >= first),
+        key=lambda one: one.generation,
     )
     taken = max((one.generation for one in committed if one.mode == "rebaseline"), default=-1)
     sending = [one for one in committed if one.chunks]

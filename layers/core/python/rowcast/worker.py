@@ -110,6 +110,7 @@ class Worker:
         if self.calls.records:
             self.needs.calls.put(self.run.sync, self.run.run, self.chunk.id, self.needs.claim, self.calls.records)
         outcomes = self.state.outcomes
+        self.state.answered = self.state.answered or any(record.outcomes for record in self.calls.records)
         self.state.done = all(outcome is not None for outcome in outcomes)
         self.state.paused = not self.state.done
         count_debts(self.state, self.run, self.chunk)
