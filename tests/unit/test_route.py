@@ -153,6 +153,26 @@ def test_a_changed_row_is_sent_only_when_a_named_column_changed() -> None:
 # --- debts ---
 
 
+def test_beside_rows_that_are_owed_every_other_row_is_compared_with_what_it_was() -> None:
+    """A partition's rows are found by a search that needs them in order, owed ones or not."""
+    world = world_of(*range(40))
+    world.target.answer = answer_by_id(dict.fromkeys(range(0, 40, 6), REJECTED))
+    world.run()
+    world.target.answer = answer_by_id({})
+    world.sent()
+    for key in range(1, 40, 3):
+        world.source.put(id=key, v="other")
+    for key in range(2, 40, 3):
+        world.source.remove(key)
+    world.run()
+    changed, removed = range(1, 40, 3), range(2, 40, 3)
+    assert sorted(world.sent()) == sorted(
+        [("added", key) for key in range(0, 40, 6)]
+        + [("changed", key) for key in changed]
+        + [("removed", key) for key in removed]
+    )
+
+
 def test_rejected_rows_are_owed_with_their_reason_and_retried_with_the_newest_values() -> None:
     world = world_of(1, 2, 3)
     world.target.answer = answer_by_id({2: REJECTED})
