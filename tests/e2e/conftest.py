@@ -7,6 +7,7 @@ came later would cost a synthesis and a deployment. The emulator ends with this 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,10 +51,11 @@ CRAFTED = {
 
 
 def declared(items: Sequence[pytest.Item]) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
-    """The functions and the syncs of the modules of these tests."""
+    """The functions and the syncs of the modules of those of these tests that lie in this folder."""
     functions: dict[str, str] = {}
     syncs: dict[str, dict[str, Any]] = {}
-    for module in {item.module for item in items if isinstance(item, pytest.Function)}:
+    here = [item for item in items if isinstance(item, pytest.Function) and item.path.parent == Path(__file__).parent]
+    for module in {item.module for item in here}:
         functions |= getattr(module, "TARGETS", {})
         syncs |= getattr(module, "SYNCS", {})
     return functions, syncs

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from rowcast.definition import Alerts, Definition, Guard, Limits, Message, Retry
-from rowcast.errors import MessageInvalid
+from rowcast.errors import MessageInvalid, SourceFailed
 from rowcast.message import RunInfo, compile_message
 from rowcast.models import Change, Notice, Run
 from rowcast.ports import MessageToSend, Render, Verdict
@@ -232,6 +232,9 @@ def test_an_unexpected_error_is_told_by_kind_and_place(
         with monkeypatch.context() as patch, suppress(Exception):  # what `fail` itself raises, nothing catches
             patch.setattr(getattr(world, port), name, fail)
             world.run()
+            world.source.fail = SourceFailed("The query failed.")  # a run that is closed, not committed
+            world.run()
+    world.source.fail = None
     assert raised
     assert world.is_quiet()
 

@@ -48,7 +48,9 @@ def differences(
     run(connection, "SET disabled_optimizers = 'join_order'")  # the rows after are looked up, not those before
     for start in range(0, len(pairs), step):
         some = pairs.at(slice(start, start + step))
-        yield from columnar.batches(_read(some, sides, wanted, connection), some)
+        found = _read(some, sides, wanted, connection)
+        if found is not None:
+            yield from columnar.batches(found, some)
 
 
 def _slice_rows(sides: Sides) -> int:
@@ -61,7 +63,8 @@ def _slice_rows(sides: Sides) -> int:
 
 def _read(
     some: Pairs, sides: Sides, wanted: Sequence[str] | None, connection: duckdb.DuckDBPyConnection
-) -> columnar.Columns:
+) -> columnar.Columns | None:
+    """None when none of them differs in what is wanted."""
     compared = Compared(
         old=sides.old.columns,
         new=sides.manifest.columns,
@@ -78,12 +81,13 @@ def _read(
         statement = changetext.select(old, new, nth, compared, wanted, both=both)
         ordered = f"{statement} ORDER BY 1"
         columns = _whole(connection, ordered if old and new and not both else statement)
-        if not _ascending(columns[0]):
+        if columns and not _ascending(columns[0]):
             columns = _whole(connection, ordered)
-    return columnar.Columns.of(columns, compared)
+    return columnar.Columns.of(columns, compared) if columns else None
 
 
 def _whole(connection: duckdb.DuckDBPyConnection, statement: str) -> list[arrow.Column]:
+    """Nothing where there is no row."""
     return [arrow.joined(parts) for parts in zip(*arrow.batches(connection, statement), strict=True)]
 
 
