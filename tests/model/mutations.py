@@ -48,13 +48,13 @@ MUTATIONS = [
         "acknowledge before delivery",
         "I2",
         "fan_out.py",
-        "    worker.work(token)\n",
+        "    await worker.work(token)\n",
         "    from rowcast.models import Outcome\n"
         "    worker.state.outcomes = [Outcome(outcome='accepted') for _ in chunk.changes]\n"
         "    worker.state.done = True\n"
         "    needs.changes.record(run.sync, run.run, worker.state)\n"
         "    worker.state.outcomes = [None for _ in chunk.changes]\n"
-        "    worker.work(token)\n",
+        "    await worker.work(token)\n",
     ),
     Mutation(
         "drop rejected rows",
@@ -89,8 +89,15 @@ MUTATIONS = [
         "commit twice",
         "I6",
         "commit.py",
-        "generation=run.generation + 1",
-        "generation=run.generation + 2",
+        "generation=run.generation + 1,\n        history",
+        "generation=run.generation + 2,\n        history",
+    ),
+    Mutation(
+        "use a generation again that the target has seen changes of",
+        "I5",
+        "commit.py",
+        "    if not answered:",
+        "    if True:",
     ),
     Mutation(
         "treat a time-out as accepted",
@@ -150,7 +157,7 @@ MUTATIONS = [
     Mutation(
         "compare by text",
         "I10",
-        "columns.py",
+        "canonical.py",
         "    return _CANONICAL[column.type](reference(column.name, table))",
         "    return f'{reference(column.name, table)}::VARCHAR'",
     ),
@@ -179,7 +186,7 @@ MUTATIONS = [
         "send while an earlier holder's worker may still send",
         "I4",
         "fan_out.py",
-        "    _outlive(before, token, needs)\n",
+        "        await _outlive(before, token, needs)\n",
         "",
     ),
     Mutation(
