@@ -36,7 +36,7 @@ def sent(world: World) -> dict[int, tuple[str, str | None, str | None]]:
 
 def test_rows_with_one_beginning_are_compared_each_with_its_own() -> None:
     world = settled(*range(40))
-    world.target.sent.clear()
+    world.target.calls.clear()
     for key in (3, 4, 5):
         world.source.remove(key)
     for key in (10, 11, 12, 50, 51):
@@ -52,7 +52,7 @@ def test_rows_with_one_beginning_are_compared_each_with_its_own() -> None:
 @pytest.mark.parametrize("key", range(100, 106))
 def test_a_row_that_took_the_beginning_of_another_is_no_change_of_it(key: int) -> None:
     world = settled(1)
-    world.target.sent.clear()
+    world.target.calls.clear()
     world.source.remove(1)
     world.source.put(id=key, v="v1")
     world.run()
@@ -61,6 +61,6 @@ def test_a_row_that_took_the_beginning_of_another_is_no_change_of_it(key: int) -
 
 def test_nothing_is_sent_of_rows_that_stayed() -> None:
     world = settled(*range(20))
-    world.target.sent.clear()
+    world.target.calls.clear()
     world.source.put(id=100, v="new")
     assert accounts(world.run()) == {"added": 1, "accepted": 1}
