@@ -186,14 +186,13 @@ def having(sides: Sequence[Fingerprints], key_hashes: Sequence[str]) -> list[Fin
 
 
 def united(some: Sequence[Fingerprints], more: Sequence[Fingerprints]) -> list[Fingerprints]:
-    """File by file the rows that are in either, in order of their keys as all sides are."""
+    """File by file the rows that are in either, in order of their places."""
     import numpy as np
 
     both = []
     for one, other in zip(some, more, strict=True):
         whole = joined([one, other])
-        once = whole.at(np.unique(whole.rows, return_index=True)[1])
-        both.append(once.at(np.argsort(once.keys, kind="stable")))
+        both.append(whole.at(np.unique(whole.rows, return_index=True)[1]))
     return both
 
 
