@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -60,14 +60,7 @@ class Stretch:
     given: list[npt.NDArray[np.bool_]]
 
     def part(self, start: int, end: int) -> Stretch:
-        return Stretch(
-            operation=self.operation,
-            columns=self.columns,
-            start=self.start + start,
-            end=self.start + end,
-            prints=self.prints,
-            given=self.given,
-        )
+        return replace(self, start=self.start + start, end=self.start + end)
 
 
 def batches(columns: Columns, asked: Pairs) -> Iterator[Batch]:
