@@ -10,8 +10,9 @@ from functools import partial
 from typing import Any
 
 from bench.case import Case, Goal, Profile, Side, Size, Topic
+from bench.sending import sync_of
 from bench.side import timed
-from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Message, Triggers
+from rowcast.definition import Definition, Message, Triggers
 from rowcast.message import RunInfo, compile_message
 from rowcast.models import Change, Row
 
@@ -260,15 +261,7 @@ def _nested(one: Row) -> dict[str, Any]:
 
 
 def _sync(**message: Any) -> Definition:
-    return Definition(
-        sync="bench",
-        source=FilesSource(name="bench", prefix="bench/"),
-        query="SELECT 1",
-        primary_key=("id",),
-        destination=EventBridgeDestination(),
-        triggers=Triggers(),
-        message=Message(**message),
-    )
+    return sync_of(Triggers(), message=Message(**message))
 
 
 def _changes(make: Callable[[int], Row]) -> list[Change]:

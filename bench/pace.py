@@ -26,9 +26,10 @@ from typing import Any
 
 import boto3
 
+from bench.sending import sync_of
 from project.times import rate as parse_rate
 from rowcast import in_flight
-from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Limits, Rate, Trigger, Triggers
+from rowcast.definition import Definition, Limits, Rate, Trigger, Triggers
 from rowcast.delivering import Sending
 from rowcast.destinations import batch_size, connect
 from rowcast.destinations.eventbridge import ENTRIES, EventBridge
@@ -145,15 +146,7 @@ def _chunk(name: str) -> Chunk:
 def sync(rate: str, workers: int, calls: int) -> Definition:
     limits = Limits(rate=parse_rate(rate), concurrency=workers * calls)
     assert limits.workers == workers, "workers times calls must divide as fan out divides it"
-    return Definition(
-        sync="bench",
-        source=FilesSource(name="bench", prefix="bench/"),
-        query="SELECT 1",
-        primary_key=("id",),
-        destination=EventBridgeDestination(),
-        triggers=Triggers(added=Trigger(bus="bench", source="bench", detail_type="Row")),
-        limits=limits,
-    )
+    return sync_of(Triggers(added=Trigger(bus="bench", source="bench", detail_type="Row")), limits=limits)
 
 
 def free_port() -> int:

@@ -13,10 +13,11 @@ from typing import Any
 import msgspec
 from isal import isal_zlib
 
+from bench.sending import sync_of
 from bench.side import timed
 from rowcast import chunks, in_flight
 from rowcast.chunks import Layout, WrittenChunk, WrittenTable
-from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Limits, Trigger, Triggers
+from rowcast.definition import Definition, Limits, Trigger, Triggers
 from rowcast.delivering import Sending
 from rowcast.destinations.eventbridge import EventBridge
 from rowcast.fan_out import send_share
@@ -140,12 +141,4 @@ def _send(count: int, share: int, calls: int, sending: Sending) -> None:
 
 
 def _definition(concurrency: int) -> Definition:
-    return Definition(
-        sync="bench",
-        source=FilesSource(name="bench", prefix="bench/"),
-        query="SELECT 1",
-        primary_key=("id",),
-        destination=EventBridgeDestination(),
-        triggers=TRIGGERS,
-        limits=Limits(concurrency=concurrency),
-    )
+    return sync_of(TRIGGERS, limits=Limits(concurrency=concurrency))
