@@ -40,7 +40,7 @@ test: setup node_modules/ready ## Run all tests but the long sweeps
 	$(BIN)/pytest -n 2 --dist loadfile -m "not long"
 
 test-long: setup node_modules/ready ## Run the long sweeps too
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --hypothesis-profile=random
 
 bench: .venv-bench/ready node_modules/ready ## Measure the small sizes against peers and limits: docs/benchmarks.md
 	$(BENCH)/python -m bench --report

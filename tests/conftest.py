@@ -7,6 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# `make test` draws the same examples each time: a run that fails has found what its change did. Others are drawn by
+# `make test-long`, which asks for the profile "random".
+settings.register_profile("repeated", derandomize=True)
+settings.register_profile("random", print_blob=True)
+settings.load_profile("repeated")
 
 ROOT = Path(__file__).parent
 ORDER = ("e2e", "model", "infra", "data", "contract", "integration", "unit")
