@@ -6,7 +6,6 @@ rows (two columns each), a quarter added, a quarter removed; "all" changes every
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 import os
 import shutil
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from rowcast.checksums import NAME as CHECKSUMS
+from rowcast.checksums import Checksum
 from rowcast.definition import Definition, EventBridgeDestination, FilesSource, Limits, Trigger, Triggers
 from rowcast.engine import engine, run
 from rowcast.errors import SnapshotDamaged
@@ -121,13 +122,14 @@ class FolderSnapshots:
     def manifest(self, key: str) -> Manifest:
         return msgspec.json.decode((self.folder / key).read_bytes(), type=Manifest)
 
-    def fetch(self, partition_key: str, sha256: str, path: Path) -> None:
+    def fetch(self, partition_key: str, checksum: str, path: Path) -> None:
         with (
             (self.folder / partition_key).open("rb") as stored,
             mmap.mmap(stored.fileno(), 0, access=mmap.ACCESS_READ) as whole,
         ):
-            digest = hashlib.sha256(whole).hexdigest()
-        if digest != sha256:
+            found = Checksum(checksum)
+            found.update(whole)
+        if found.text() != checksum:
             raise SnapshotDamaged(f"{partition_key} differs from the checksum in its manifest.")
         path.unlink(missing_ok=True)
         path.hardlink_to(self.folder / partition_key)
@@ -189,7 +191,7 @@ def snapshots(
     store = FolderSnapshots(folder)
     taken: dict[str, str] = {}
     for state in ("before", "after"):
-        name = f"{state}-{changes}-{rows}-{seed}-{rows_per_partition or 'default'}-{RECIPE}"
+        name = f"{state}-{changes}-{rows}-{seed}-{rows_per_partition or 'default'}-{RECIPE}-{CHECKSUMS.strip(':')}"
         if changes == "none" and state == "after":
             taken[state] = taken["before"]
             continue

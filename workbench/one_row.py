@@ -83,7 +83,7 @@ def _row(place: Place, manifest: Manifest, key_hash: str) -> Row | None:
         return None
     with tempfile.TemporaryDirectory(prefix="rowcast-") as folder:
         file = Path(folder) / "partition.parquet"
-        place.snapshots.fetch(partition.key, partition.sha256, file)
+        place.snapshots.fetch(partition.key, partition.checksums[0], file)
         with engine(Path(folder), _ENGINE_MB) as connection:
             row = sql.row_json(manifest.columns, "n")
             keys = [column for name in manifest.primary_key for column in manifest.columns if column.name == name]

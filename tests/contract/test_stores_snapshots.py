@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from rowcast.errors import RunFailed, SnapshotDamaged
 from rowcast.models import Column, Manifest, Partition
@@ -17,12 +18,12 @@ KEY = "snapshots/orders/r1/0000.parquet"
 def a_file(folder: Path, content: bytes = b"parquet" * 1000) -> tuple[Path, str]:
     path = folder / "file"
     path.write_bytes(content)
-    return path, hashlib.sha256(content).hexdigest()
+    return path, f"xxh3:{xxhash.xxh3_128(content).hexdigest()}"
 
 
 def a_manifest(rows: int = 1, run: str = "r1", sync: str = "orders") -> Manifest:
-    partition = Partition(key=KEY, rows=rows, digest="d", sha256="s", bytes=7)
-    empty = Partition(key=None, rows=0, digest="", sha256="", bytes=0)
+    partition = Partition(key=KEY, rows=rows, digest="d", checksum="c", bytes=7)
+    empty = Partition(key=None, rows=0, digest="", bytes=0)
     return Manifest(
         sync=sync,
         run=run,
@@ -35,28 +36,38 @@ def a_manifest(rows: int = 1, run: str = "r1", sync: str = "orders") -> Manifest
 
 
 def test_a_file_comes_back_as_it_was_put(stores: Stores, tmp_path: Path) -> None:
-    path, sha256 = a_file(tmp_path)
+    path, checksum = a_file(tmp_path)
     stores.snapshots.put_file(KEY, path)
     target = tmp_path / "fetched"
-    stores.snapshots.fetch(KEY, sha256, target)
+    stores.snapshots.fetch(KEY, checksum, target)
     assert target.read_bytes() == path.read_bytes()
 
 
 def test_a_file_is_never_overwritten(stores: Stores, tmp_path: Path) -> None:
-    path, sha256 = a_file(tmp_path)
+    path, checksum = a_file(tmp_path)
     stores.snapshots.put_file(KEY, path)
     second, _ = a_file(tmp_path, b"other")
     with pytest.raises(RunFailed, match="before"):
         stores.snapshots.put_file(KEY, second)
-    stores.snapshots.fetch(KEY, sha256, tmp_path / "fetched")
+    stores.snapshots.fetch(KEY, checksum, tmp_path / "fetched")
 
 
-def test_a_damaged_file_is_found_and_not_left_behind(stores: Stores, tmp_path: Path) -> None:
-    path, _ = a_file(tmp_path)
+@pytest.mark.parametrize(
+    "damage", [b"parquet" * 999, b"parquet" * 999 + b"parkett", b""], ids=["short", "altered", "no"]
+)
+@pytest.mark.parametrize("kind", ["of today", "of earlier snapshots"])
+def test_a_damaged_file_is_found_and_not_left_behind(stores: Stores, tmp_path: Path, damage: bytes, kind: str) -> None:
+    path, checksum = a_file(tmp_path)
+    if kind == "of earlier snapshots":
+        checksum = hashlib.sha256(path.read_bytes()).hexdigest()
     stores.snapshots.put_file(KEY, path)
+    stores.snapshots.fetch(KEY, checksum, tmp_path / "whole")
+    other = KEY.replace("0000", "0001")
+    path.write_bytes(damage)
+    stores.snapshots.put_file(other, path)
     target = tmp_path / "fetched"
-    with pytest.raises(SnapshotDamaged, match="0000"):
-        stores.snapshots.fetch(KEY, "0" * 64, target)
+    with pytest.raises(SnapshotDamaged, match="0001"):
+        stores.snapshots.fetch(other, checksum, target)
     assert not target.exists()
 
 
@@ -92,16 +103,16 @@ def test_a_work_list_that_is_gone_fails_the_run(stores: Stores) -> None:
 
 
 def test_deleting_takes_files_that_are_gone_and_any_number(stores: Stores, tmp_path: Path) -> None:
-    path, sha256 = a_file(tmp_path)
+    path, checksum = a_file(tmp_path)
     stores.snapshots.put_file(KEY, path)
     stores.snapshots.delete([*(f"snapshots/orders/r1/{number}" for number in range(1500)), KEY])
     stores.snapshots.delete([])
     with pytest.raises(SnapshotDamaged):
-        stores.snapshots.fetch(KEY, sha256, tmp_path / "fetched")
+        stores.snapshots.fetch(KEY, checksum, tmp_path / "fetched")
 
 
 def test_deleting_a_run_leaves_others_whose_names_begin_alike(stores: Stores, tmp_path: Path) -> None:
-    path, sha256 = a_file(tmp_path)
+    path, checksum = a_file(tmp_path)
     kept = ["snapshots/orders/r10/f", "snapshots/orders-2/r1/f", "snapshots/orders/r2/f"]
     for key in [*kept, KEY]:
         stores.snapshots.put_file(key, path)
@@ -109,9 +120,9 @@ def test_deleting_a_run_leaves_others_whose_names_begin_alike(stores: Stores, tm
     stores.snapshots.put_manifest(a_manifest())
     stores.snapshots.delete_run("orders", "r1")
     for key in kept:
-        stores.snapshots.fetch(key, sha256, tmp_path / "fetched")
+        stores.snapshots.fetch(key, checksum, tmp_path / "fetched")
     with pytest.raises(SnapshotDamaged):
-        stores.snapshots.fetch(KEY, sha256, tmp_path / "fetched")
+        stores.snapshots.fetch(KEY, checksum, tmp_path / "fetched")
     with pytest.raises(RunFailed):
         stores.snapshots.work(work)
     with pytest.raises(SnapshotDamaged):
@@ -123,17 +134,17 @@ def test_the_bucket_has_a_name(stores: Stores) -> None:
 
 
 def test_a_write_whose_reply_is_lost_is_known_as_its_own(aws: Stores, tmp_path: Path) -> None:
-    path, sha256 = a_file(tmp_path)
+    path, checksum = a_file(tmp_path)
     aws_faults.lose_reply(aws.clients["s3"], "PutObject", times=2)
     aws.snapshots.put_file(KEY, path)
-    aws.snapshots.fetch(KEY, sha256, tmp_path / "fetched")
+    aws.snapshots.fetch(KEY, checksum, tmp_path / "fetched")
 
 
 def test_a_write_that_races_with_another_is_tried_again(aws: Stores, tmp_path: Path) -> None:
-    path, sha256 = a_file(tmp_path)
+    path, checksum = a_file(tmp_path)
     aws_faults.answer_error(aws.clients["s3"], "PutObject", "ConditionalRequestConflict", 409, times=2)
     aws.snapshots.put_file(KEY, path)
-    aws.snapshots.fetch(KEY, sha256, tmp_path / "fetched")
+    aws.snapshots.fetch(KEY, checksum, tmp_path / "fetched")
 
 
 def test_keys_that_s3_did_not_delete_fail_the_step(aws: Stores) -> None:

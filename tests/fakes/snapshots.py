@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from rowcast.checksums import Checksum
 from rowcast.errors import RunFailed, SnapshotDamaged
 from rowcast.models import Manifest, from_json, to_json
 
@@ -30,11 +30,13 @@ class FakeSnapshotStore:
             raise SnapshotDamaged(f"The manifest {key} is gone.")
         return msgspec.json.decode(self.objects[key], type=Manifest)
 
-    def fetch(self, partition_key: str, sha256: str, path: Path) -> None:
+    def fetch(self, partition_key: str, checksum: str, path: Path) -> None:
         data = self.objects.get(partition_key)
         if data is None:
             raise SnapshotDamaged(f"{partition_key} is gone, though a manifest names it.")
-        if hashlib.sha256(data).hexdigest() != sha256:
+        found = Checksum(checksum)
+        found.update(data)
+        if found.text() != checksum:
             raise SnapshotDamaged(f"{partition_key} is not what its manifest says.")
         path.write_bytes(data)
 

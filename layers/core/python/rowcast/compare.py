@@ -121,7 +121,7 @@ def _fingerprints(
         return fingerprints.none(number)
     if over is None and partition.fingerprints:
         path = sides.scratch / f"{manifest.run}-{number:05d}.fingerprints"
-        sides.snapshots.fetch(partition.fingerprints, partition.fingerprints_sha256, path)
+        sides.snapshots.fetch(partition.fingerprints, partition.checksums[1], path)
         return fingerprints.read(path, number)
     stored = "_fingerprint" if over is None else sides.fingerprint(over)
     return fingerprints.compute(
@@ -140,5 +140,5 @@ def fetched(manifest: Manifest, number: int, sides: Sides) -> Path:
     assert partition.key is not None, "an empty partition has no rows to fetch"
     path = sides.scratch / f"{manifest.run}-{number:05d}.parquet"
     if not path.exists():
-        sides.snapshots.fetch(partition.key, partition.sha256, path)
+        sides.snapshots.fetch(partition.key, partition.checksums[0], path)
     return path

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rowcast.checksums import Checksum
 from rowcast.engine import columns
 from rowcast.errors import SnapshotDamaged
 
@@ -36,10 +37,10 @@ _BLOCK = 1 << 15
 @dataclass(frozen=True, kw_only=True)
 class Written:
     """A file of fingerprints. `digest` is over keys and fingerprints alone: equal digests mean equal rows, wherever in
-    the Parquet file they lie. `sha256` is over the whole file."""
+    the Parquet file they lie. `checksum` is over the whole file."""
 
     digest: str
-    sha256: str
+    checksum: str
     bytes: int
 
 
@@ -80,20 +81,16 @@ class Fingerprints:
         return {"row": self.rows.astype(np.int64), "upper": self.upper, "lower": self.lower}
 
     def write(self, path: Path) -> Written:
-        digest = hashlib.sha256()
+        digest, checksum = hashlib.sha256(), Checksum()
+        compared: list[Any] = [MAGIC + len(self.keys).to_bytes(8, "little")]
+        compared += [words.astype("<u8", copy=False).data for words in (self.keys, self.upper, self.lower)]
         with path.open("wb") as file:
-
-            def put(data: Any) -> None:
-                digest.update(data)
+            for data in (*compared, self.rows.astype("<u4").data):
+                checksum.update(data)
                 file.write(data)
-
-            put(MAGIC + len(self.keys).to_bytes(8, "little"))
-            for words in (self.keys, self.upper, self.lower):
-                put(words.astype("<u8", copy=False).data)
-            of_rows = digest.hexdigest()
-            put(self.rows.astype("<u4").data)
-        size = path.stat().st_size
-        return Written(digest=f"2:{of_rows}", sha256=digest.hexdigest(), bytes=size)
+        for data in compared:
+            digest.update(data)
+        return Written(digest=f"2:{digest.hexdigest()}", checksum=checksum.text(), bytes=path.stat().st_size)
 
 
 def none(file: int = 0) -> Fingerprints:

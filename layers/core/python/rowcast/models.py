@@ -66,26 +66,34 @@ class Column(msgspec.Struct, frozen=True):
     type: ColumnType
 
 
-class Partition(msgspec.Struct, frozen=True, kw_only=True):
+class Partition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One Parquet file of a snapshot, and the file of its rows' fingerprints.
 
     `key`: the S3 key, perhaps of an earlier snapshot when nothing in the partition changed. `digest`: over the sorted
-    (key hash, fingerprint) pairs, so equal digests mean equal contents. `sha256`: of the file's bytes, hex.
-    An empty partition has `key` None. In snapshots of version 1 there is no file of fingerprints: each row of the
-    Parquet file holds its own.
+    (key hash, fingerprint) pairs, so equal digests mean equal contents. `checksum`, `fingerprints_checksum`: of the two
+    files (`rowcast.checksums`), in snapshots of version 1 and 2 `sha256` and `fingerprints_sha256`. An empty partition
+    has `key` None. In snapshots of version 1 there is no file of fingerprints: each row of the Parquet file holds its
+    own.
     """
 
     key: str | None
     rows: int
     digest: str
-    sha256: str
     bytes: int
+    checksum: str = ""
     fingerprints: str = ""
+    fingerprints_checksum: str = ""
+    sha256: str = ""
     fingerprints_sha256: str = ""
 
     @property
     def files(self) -> list[str]:
         return [key for key in (self.key, self.fingerprints) if key]
+
+    @property
+    def checksums(self) -> tuple[str, str]:
+        """Of the rows' file, and of their fingerprints'."""
+        return self.checksum or self.sha256, self.fingerprints_checksum or self.fingerprints_sha256
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +103,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     compare and are computed anew from the rows.
     """
 
-    version: Literal[1, 2] = 2
+    version: Literal[1, 2, 3] = 3
     sync: str
     run: str
     primary_key: tuple[str, ...]

@@ -6,11 +6,12 @@ https://github.com/apache/parquet-format, https://github.com/apache/thrift/blob/
 
 from __future__ import annotations
 
-import hashlib
 import mmap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from rowcast.checksums import Checksum
 
 _MAGIC = b"PAR1"
 _TRUE, _FALSE, _BYTE, _I16, _I64, _DOUBLE, _BINARY, _LIST, _SET, _STRUCT = 1, 2, 3, 4, 6, 7, 8, 9, 10, 12
@@ -26,14 +27,14 @@ Struct = dict[int, tuple[int, Any]]
 
 
 def without_columns(paths: Sequence[Path], target: Path, dropped: Sequence[str]) -> str:
-    """Writes the row groups of files of one flat schema, in order, without these columns; SHA-256 of the file, hex."""
+    """Writes the row groups of files of one flat schema, in order, without these columns; the file's checksum."""
     footer: Struct = {}
     groups: list[Struct] = []
-    digest = hashlib.sha256()
+    checksum = Checksum()
     with target.open("wb") as out:
 
         def put(data: Any) -> None:
-            digest.update(data)
+            checksum.update(data)
             out.write(data)
 
         put(_MAGIC)
@@ -53,7 +54,7 @@ def without_columns(paths: Sequence[Path], target: Path, dropped: Sequence[str])
         footer[_GROUPS] = (_LIST, (_STRUCT, groups))
         text = b"".join(_struct_bytes(footer))
         put(text + len(text).to_bytes(4, "little") + _MAGIC)
-    return digest.hexdigest()
+    return checksum.text()
 
 
 def _footer(whole: mmap.mmap) -> Struct:

@@ -81,8 +81,8 @@ class SnapshotStore(Protocol):
 
     def manifest(self, key: str) -> Manifest: ...
 
-    def fetch(self, partition_key: str, sha256: str, path: Path) -> None:
-        """Raises SnapshotDamaged when the bytes differ from `sha256` or are gone."""
+    def fetch(self, partition_key: str, checksum: str, path: Path) -> None:
+        """Raises SnapshotDamaged when the bytes differ from `checksum` (`rowcast.checksums`) or are gone."""
 
     def put_work(self, sync: str, run: str, name: Literal["partitions", "chunks", "past"], items: Sequence[Any]) -> str:
         """A JSON list for a Distributed Map to read; answers its key. Writing the same list again is allowed."""

@@ -134,7 +134,7 @@ class StagedIndex(msgspec.Struct, frozen=True):
 
     path: Path
     digest: str
-    sha256: str
+    checksum: str
     bytes: int
     has_twins: bool
 
@@ -180,10 +180,10 @@ def _index(file: StagedFile, unsorted: Fingerprints) -> StagedIndex:
     found = fingerprints.in_order(unsorted)
     path = file.paths[0].with_suffix(".fingerprints")
     written = found.write(path)
-    return StagedIndex(path, written.digest, written.sha256, written.bytes, found.has_twins)
+    return StagedIndex(path, written.digest, written.checksum, written.bytes, found.has_twins)
 
 
-EMPTY = Partition(key=None, rows=0, digest=hashlib.sha256().hexdigest(), sha256="", bytes=0)
+EMPTY = Partition(key=None, rows=0, digest=hashlib.sha256().hexdigest(), bytes=0)
 
 
 def store_partition(
@@ -199,15 +199,15 @@ def store_partition(
     if same is not None and same.digest == prints.digest:
         return same
     path = file.paths[0].with_suffix(".stored")
-    sha256 = without_columns(file.paths, path, _HASHES)
+    checksum = without_columns(file.paths, path, _HASHES)
     store.put_file(f"{key}.parquet", path)
     store.put_file(f"{key}.fingerprints", prints.path)
     return Partition(
         key=f"{key}.parquet",
         rows=file.rows,
         digest=prints.digest,
-        sha256=sha256,
         bytes=path.stat().st_size,
+        checksum=checksum,
         fingerprints=f"{key}.fingerprints",
-        fingerprints_sha256=prints.sha256,
+        fingerprints_checksum=prints.checksum,
     )

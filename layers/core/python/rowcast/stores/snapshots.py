@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -8,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 from botocore.exceptions import ClientError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError
 
+from rowcast.checksums import Checksum
 from rowcast.errors import RunFailed, SnapshotDamaged
 from rowcast.models import Manifest, from_json, to_json
 from rowcast.ports import Clock
@@ -49,13 +49,13 @@ class S3Snapshots:
         except msgspec.MsgspecError as error:
             raise SnapshotDamaged(f"The manifest {key} cannot be read ({error}).") from error
 
-    def fetch(self, partition_key: str, sha256: str, path: Path) -> None:
+    def fetch(self, partition_key: str, checksum: str, path: Path) -> None:
         for _ in aws.tries(self._clock):
             try:
-                digest = self._download(partition_key, path)
+                found = self._download(partition_key, path, Checksum(checksum))
             except _BROKEN_OFF:
                 continue
-            if digest != sha256:
+            if found != checksum:
                 path.unlink(missing_ok=True)
                 raise SnapshotDamaged(f"{partition_key} differs from the checksum in its manifest.")
             return
@@ -79,8 +79,7 @@ class S3Snapshots:
         for prefix in (f"snapshots/{sync}/{run}/", f"worklists/{sync}/{run}/"):
             self._objects.delete(self._objects.keys(prefix))
 
-    def _download(self, key: str, path: Path) -> str:
-        digest = hashlib.sha256()
+    def _download(self, key: str, path: Path, checksum: Checksum) -> str:
         try:
             body = self._objects.client.get_object(Bucket=self._objects.bucket, Key=key)["Body"]
         except ClientError as error:
@@ -89,6 +88,6 @@ class S3Snapshots:
             raise
         with path.open("wb") as file:
             for piece in body.iter_chunks(_PIECE):
-                digest.update(piece)
+                checksum.update(piece)
                 file.write(piece)
-        return digest.hexdigest()
+        return checksum.text()
