@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -37,11 +37,20 @@ fields = st.sampled_from(NAMES) | st.builds(
 
 def sent(row: Row, **message: Any) -> bytes | None:
     """None: the row is refused."""
-    change = Change(operation="added", key=[1], key_hash="00", id="c", after=row)
-    try:
-        return compile_message(definition(**message), RunInfo("r", 1763632800.0))(change)
-    except MessageInvalid:
-        return None
+    return all_sent([row], **message)[0]
+
+
+def all_sent(rows: Sequence[Row], **message: Any) -> list[bytes | None]:
+    """By one and the same worker, row after row."""
+    render = compile_message(definition(**message), RunInfo("r", 1763632800.0))
+
+    def made(row: Row) -> bytes | None:
+        try:
+            return render(Change(operation="added", key=[1], key_hash="00", id="c", after=row))
+        except MessageInvalid:
+            return None
+
+    return [made(row) for row in rows]
 
 
 def written(value: Any) -> bytes | None:
@@ -58,6 +67,22 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(map(_text, value)) + "]"
     return str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False)
+
+
+LONG = {"id": "x" * 100_000, "n.a": ["y" * 100] * 100}
+REFUSED = {"id": "x" * 1000, "a": "\ud800"}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(rows, max_size=4), st.sampled_from([{}, {"columns": {"a.x": "id", "b": "id"}}, {"column": "n.a"}]))
+@example([], {})
+@example([], {"columns": {"a.x": "id", "b": Field(column="a", when_null="omit")}})
+@example([], {"column": "n.a"})
+def test_a_message_keeps_nothing_of_those_before_it(some: list[Row], message: dict[str, Any]) -> None:
+    given_rows = [{"id": 1, "a": None, "n.a": []}, LONG, REFUSED, {"id": 2, "a": 3, "n.a": {}}, *some, LONG, *some]
+    made = all_sent(given_rows, **message)
+    assert made == [sent(row, **message) for row in given_rows]
+    assert all(type(one) is bytes for one in made if one is not None)
 
 
 constants = st.builds(Field, value=values.filter(lambda value: written(value) is not None))

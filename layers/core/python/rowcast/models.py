@@ -31,8 +31,12 @@ ColumnType = Literal[
     "json",
 ]
 
-to_json: Callable[[Any], bytes] = msgspec.json.Encoder(decimal_format="number").encode
+_encoder = msgspec.json.Encoder(decimal_format="number")
+to_json: Callable[[Any], bytes] = _encoder.encode
 """JSON with numbers exactly as they are held: Decimal('1.10') gives 1.10, and no integer is too long."""
+
+put_json: Callable[[Any, bytearray], None] = _encoder.encode_into
+"""As `to_json`, as the whole of a buffer: one that is used again need not grow, which `to_json` does for each value."""
 
 to_sorted_json: Callable[[Any], bytes] = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 """As `to_json`, with the keys of every object sorted: equal values give equal bytes."""

@@ -327,7 +327,7 @@ class Pace(Protocol):
 
 
 Render = Callable[[Change], bytes]
-"""A change to its message's JSON text. Raises MessageInvalid."""
+"""A change to its message's JSON text. Raises MessageInvalid. Not for several threads at once."""
 
 Address = Callable[[MessageToSend], tuple[str, str]]
 """A message to its event's source and detail type. Raises MessageInvalid."""

@@ -10,7 +10,7 @@ import msgspec
 from rowcast.definition import Field
 from rowcast.errors import MessageInvalid
 from rowcast.message.errors import TemplateError, json_problem
-from rowcast.models import Change, from_json, to_json
+from rowcast.models import Change, from_json, put_json, to_json
 from rowcast.ports import Render
 
 
@@ -26,14 +26,16 @@ def from_columns(columns: dict[str, str | Field]) -> Render:
     return _render(code, known)
 
 
-# One function, since a call costs a tenth of what a row of ten columns does.
+# One function, since a call costs a tenth of what a row of ten columns does. A buffer that stays saves as much again:
+# `to_json` begins with a small one for each row.
 _SOURCE = """
 def render(change):
     row = change.after
     if row is None:
         row = change.row
     try:
-        return to_json({message})
+        put_json({message}, buffer)
+        return b"" + buffer
     except REFUSED as error:
         refusal = refusal_of(error)
     raise refusal
@@ -43,7 +45,7 @@ def render(change):
 def _render(message: str, known: dict[str, Any]) -> Render:
     """`message`: code for what encodes to the message of `row`, with names as literals alone."""
     known |= {"__builtins__": {}, "UNSET": msgspec.UNSET}
-    known |= {"to_json": to_json, "REFUSED": (KeyError, *_NO_JSON), "refusal_of": _refusal}
+    known |= {"put_json": put_json, "buffer": bytearray(), "REFUSED": (KeyError, *_NO_JSON), "refusal_of": _refusal}
     exec(_SOURCE.format(message=message), known)  # noqa: S102
     return known["render"]  # type: ignore[no-any-return]
 
@@ -93,6 +95,7 @@ def _struct(names: list[str]) -> Callable[..., Any]:
 
 def from_column(column: str) -> Render:
     """The column's value is the message: text that holds JSON, or what a JSON column gave."""
+    buffer = bytearray()
 
     def render(change: Change) -> bytes:
         row = change.after
@@ -101,7 +104,8 @@ def from_column(column: str) -> Render:
         try:
             value = row[column]
             if type(value) is not str and value is not None:
-                return to_json(value)
+                put_json(value, buffer)
+                return b"" + buffer
         except (KeyError, *_NO_JSON) as error:
             refusal = _lacks(column, "column") if isinstance(error, KeyError) else _refusal(error)
         else:
