@@ -103,26 +103,21 @@ def from_column(column: str) -> Render:
             row = change.row
         try:
             value = row[column]
-            if type(value) is not str and value is not None:
-                put_json(value, buffer)
+            if value is not None:
+                put_json(from_json(value) if type(value) is str else value, buffer)
                 return b"" + buffer
-        except (KeyError, *_NO_JSON) as error:
-            refusal = _lacks(column, "column") if isinstance(error, KeyError) else _refusal(error)
-        else:
-            return _compact(value, column)
+            refusal = MessageInvalid(f"The column `{column}`, which is to hold the message, is null.")
+        except KeyError:
+            refusal = _lacks(column, "column")
+        except (ArithmeticError, *_NO_JSON) as error:
+            refusal = _holds_no_json(column, error) if type(value) is str else _refusal(error)
         raise refusal
 
     return render
 
 
-def _compact(text: str | None, column: str) -> bytes:
-    if text is None:
-        raise MessageInvalid(f"The column `{column}`, which is to hold the message, is null.")
-    try:
-        return to_json(from_json(text))
-    except (ValueError, ArithmeticError, RecursionError) as error:
-        problem = json_problem(error)
-    raise MessageInvalid(f"The column `{column}` holds no JSON: {problem}.")
+def _holds_no_json(column: str, error: Exception) -> MessageInvalid:
+    return MessageInvalid(f"The column `{column}` holds no JSON: {json_problem(error)}.")
 
 
 def _lacks(column: str, setting: str) -> MessageInvalid:
