@@ -335,6 +335,7 @@ def cases(size: Size) -> list[Case]:
         *[
             Case(
                 name=f"invoke-{rows}",
+                rounds=3,
                 title=f"Rows per processor second, {rows} row{'s' if rows > 1 else ''} an invocation",
                 serve=f"{at}sink",
                 measure="cpu",
@@ -358,6 +359,7 @@ def cases(size: Size) -> list[Case]:
         ],
         Case(
             name="worker",
+            rounds=3,
             title="Events a second through a whole worker of fan out when each answer takes 20 ms",
             serve=f"{at}sink",
             rate=True,
@@ -394,6 +396,7 @@ def cases(size: Size) -> list[Case]:
         ),
         Case(
             name="latency",
+            rounds=3,
             title="Events a second from one worker when each answer takes 20 ms",
             serve=f"{at}sink",
             rate=True,

@@ -86,7 +86,7 @@ def _postgres(rows: int, size: Size) -> Case:
         name=f"postgres-{rows}",
         title=f"PostgreSQL, {rows // 1_000_000} M rows",
         size=size,
-        rounds=5 if rows <= 1_000_000 else 3,
+        rounds=3,
         reference="COPY binary into nothing",
         serve="bench.postgres:serve",
         arguments={"rows": rows},
