@@ -29,6 +29,7 @@ from workbench.options import (
     from_where,
     no_such,
     ready,
+    syncs_of,
     where_options,
 )
 
@@ -147,12 +148,6 @@ def run(project: Path, sync: str, local: bool, profile: str | None, stack: str |
     return COMPLETED if result["status"] == "completed" else FAILED
 
 
-def _syncs(project: Path) -> list[str]:
-    import project as configuration
-
-    return sorted(configuration.load(project).syncs)
-
-
 @cli.command()
 @click.argument("sync", required=False)
 @click.option("--limit", default=20, show_default=True, help="At most so many.")
@@ -163,7 +158,7 @@ def runs(project: Path, sync: str | None, limit: int, json_: bool, place: Any) -
     from rowcast.summary import summarize
     from workbench import show
 
-    known = _syncs(project)
+    known = syncs_of(project)
     if sync and sync not in known:
         raise no_such(sync, known)
     found = [run for name in ([sync] if sync else known) for run in place.states.runs(name, limit)]
@@ -183,7 +178,7 @@ def run_info(project: Path, run: str, json_: bool, place: Any) -> None:
     """Tells everything about one RUN: counts, columns, reasons."""
     from workbench import info, show
 
-    found = info.of_run(place, _syncs(project), run)
+    found = info.of_run(place, syncs_of(project), run)
     if not found:
         raise UsageFault(f"There is no run {run}. To list runs: rowcast runs")
     for record in found:

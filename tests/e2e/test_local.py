@@ -32,11 +32,11 @@ def test_the_state_survives_down_and_up_and_no_process_is_left_in_between(folder
     folder.table("lasting", {"id": 1, "name": "a"}, {"id": 2, "name": "b"})
     first = folder.run("lasting")
     assert len(processes_of(folder)) > 1
-    assert folder.rowcast("local", "down").returncode == 0
+    assert folder.typed("local", "down").returncode == 0
     assert processes_of(folder) == []
-    assert folder.rowcast("runs", "lasting").returncode == 1
-    assert folder.rowcast("local", "status").returncode == 1
-    assert folder.rowcast("local", "up").returncode == 0
+    assert folder.typed("runs", "lasting").returncode == 1
+    assert folder.typed("local", "status").returncode == 1
+    assert folder.typed("local", "up").returncode == 0
     folder.table("lasting", {"id": 1, "name": "a"}, {"id": 2, "name": "c"})
     second = folder.run("lasting")
     assert (second["added"], second["changed"]) == (0, 1)
@@ -49,7 +49,7 @@ def test_an_emulator_that_was_killed_starts_again_with_what_it_knew(folder: Fold
     folder.run("stopped")
     time.sleep(3)  # it saves itself when it is idle
     os.kill(folder.lines("local", "status")[0]["pid"], signal.SIGKILL)
-    assert "not running" in folder.rowcast("local", "status").stdout
+    assert "not running" in folder.typed("local", "status").stdout
     second = folder.run("stopped")
     assert (second["status"], second["added"]) == ("completed", 0)
 
@@ -64,9 +64,9 @@ def test_an_emulator_whose_folder_was_deleted_ends(tmp_path: Path) -> None:
 
 
 def test_two_starts_at_once_share_one_emulator(folder: Folder) -> None:
-    folder.rowcast("local", "down")
+    folder.typed("local", "down")
     with ThreadPoolExecutor() as pool:
-        both = list(pool.map(lambda _: folder.rowcast("local", "up", "--json"), range(2)))
+        both = list(pool.map(lambda _: folder.typed("local", "up", "--json"), range(2)))
     first, second = (json.loads(done.stdout.splitlines()[-1]) for done in both)
     assert first["pid"] == second["pid"]
 
@@ -74,10 +74,10 @@ def test_two_starts_at_once_share_one_emulator(folder: Folder) -> None:
 def test_a_changed_configuration_is_deployed_before_the_run_with_one_line_of_notice(folder: Folder) -> None:
     folder.table("later", {"id": 1, "name": "a"})
     folder.sync("later")
-    done = folder.rowcast("run", "later", "--local")
+    done = folder.typed("run", "later", "--local")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("deploying") == 1
-    assert "deploying" not in folder.rowcast("run", "later", "--local").stdout
+    assert "deploying" not in folder.typed("run", "later", "--local").stdout
 
 
 def test_wrong_configuration_is_told_whole_and_starts_nothing(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_wrong_configuration_is_told_whole_and_starts_nothing(tmp_path: Path) ->
     wrong.table("a", {"id": 1})
     wrong.sync("a", sheduled="manual", initial_sync="all")
     for command in (["validate"], ["local", "up"], ["run", "a", "--local"]):
-        done = wrong.rowcast(*command)
+        done = wrong.typed(*command)
         assert done.returncode == 2
         assert "sheduled" in done.stderr
         assert "initial_sync" in done.stderr
@@ -96,7 +96,7 @@ def test_wrong_configuration_is_told_whole_and_starts_nothing(tmp_path: Path) ->
 
 
 def test_an_unknown_sync_is_a_usage_error_that_names_the_nearest(folder: Folder) -> None:
-    done = folder.rowcast("run", "evnts", "--local")
+    done = folder.typed("run", "evnts", "--local")
     assert done.returncode == 2
     assert "events" in done.stderr
 
@@ -108,7 +108,7 @@ def test_a_missing_secret_is_named_with_the_variable_to_set(tmp_path: Path) -> N
     made.write("rowcast.yaml", yaml.safe_dump(main))
     made.sync("a", model={"source": "here", "query": "SELECT 1 AS id", "primary_key": "id"})
     try:
-        done = made.rowcast("run", "a", "--local", "--json")
+        done = made.typed("run", "a", "--local", "--json")
         assert done.returncode != 0
         assert "E2E_PASSWORD" in done.stderr
         unreachable = made.run("a", E2E_PASSWORD="very-secret")
@@ -117,4 +117,4 @@ def test_a_missing_secret_is_named_with_the_variable_to_set(tmp_path: Path) -> N
         kept = [path for path in (tmp_path / ".rowcast").rglob("*") if path.is_file() and "state" not in path.parts]
         assert not any(b"very-secret" in path.read_bytes() for path in kept)
     finally:
-        made.rowcast("local", "down")
+        made.typed("local", "down")

@@ -59,7 +59,7 @@ def typed(folder: Folder, line: str) -> str:
     command, _, searched = line.partition(" | grep ")
     words = shlex.split(command)
     assert words[0] == "rowcast"
-    done = folder.rowcast(*words[1:], COLUMNS="80")
+    done = folder.typed(*words[1:], COLUMNS="80")
     assert done.stderr.startswith(("Starting", "Deploying")) or not done.stderr, done.stderr
     printed = done.stderr + re.sub(r"(?m)^[a-z-]+: .*\n", "", done.stdout)
     return "\n".join(one for one in printed.splitlines() if searched in one)

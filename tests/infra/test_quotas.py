@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from pathlib import Path
 
 import msgspec
-import pytest
 
 from infra.quotas import Quotas, warnings
+from project import load
 from project.model import Project
 from rowcast.definition import Account, Destination, EventBridgeDestination, LambdaDestination, Limits, Rate
 from tests.infra.projects import PARTNER, SHOP, buses, project, sync
 from tests.infra.test_app import SHOP as EXAMPLE
-from tests.infra.test_app import run_app
 
 HERE = EventBridgeDestination()
 
@@ -72,11 +69,5 @@ def test_a_quota_that_was_raised_is_believed() -> None:
     assert told(asking((HERE, rate(4000))), events=5000) == []
 
 
-@pytest.mark.parametrize(("quota", "count"), [("1", 1), ("5000", 0)])
-def test_synth_warns_by_an_annotation(tmp_path: Path, quota: str, count: int) -> None:
-    context = {"aws:cdk:bundling-stacks": [], "rowcast:concurrent_executions": quota}
-    done = run_app(tmp_path, project=EXAMPLE, CDK_CONTEXT_JSON=json.dumps(context), CDK_DEFAULT_REGION="eu-west-1")
-    assert done.returncode == 0, done.stderr
-    written = "".join(path.read_text() for path in tmp_path.glob("*.json") if "template" not in path.name)
-    assert written.count("aws:cdk:warning") == count
-    assert ("rowcast:executions" in written) == bool(count)
+def test_the_example_asks_for_no_more_than_an_account_gives_at_first() -> None:
+    assert told(load(EXAMPLE), region="eu-west-1") == []
