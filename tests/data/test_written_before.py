@@ -1,5 +1,5 @@
 """A baseline of an earlier form goes on as if it had been written today. Version 2 of the manifest gave fingerprints
-files of their own; recipe 2 of fingerprints came after it."""
+files of their own; recipe 2 of fingerprints came after it; version 3 checks files by XXH3 instead of SHA-256."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def forms(world: FilesWorld) -> list[tuple[int, str]]:
     return [(manifest.version, manifest.fingerprint_schema[0]) for manifest in manifests]
 
 
-def test_an_equal_source_sends_nothing_and_is_written_anew(world: FilesWorld) -> None:
+def test_an_equal_source_sends_nothing_and_is_written_anew_for_another_recipe(world: FilesWorld) -> None:
     before = forms(world)
     assert (world.run_with(ROWS)["status"], world.sent()) == ("completed", [])
-    assert forms(world) == [(2, "2"), *before]
-    assert before in [[(1, "1")], [(2, "1")]]
+    assert before in [[(1, "1")], [(2, "1")], [(2, "2")]]
+    assert forms(world) == (before if before == [(2, "2")] else [(3, "2"), *before])
 
 
 def test_what_changed_since_is_sent_once(world: FilesWorld) -> None:
@@ -88,8 +88,25 @@ def test_another_column_or_a_wider_one_sends_nothing_else(world: FilesWorld, sel
 
 
 def test_its_damaged_file_stops_the_run(world: FilesWorld) -> None:
-    [key] = [key for key in world.snapshots.objects if key.endswith("00003.parquet")]
+    [key] = [key for key in world.snapshots.objects if key.endswith("00005.parquet")]  # with row 7
     world.snapshots.objects[key] = world.snapshots.objects[key][:-1]
     summary: dict[str, Any] = world.run_with(CHANGED)
     assert (summary["status"], world.sent()) == ("failed", [])
     assert key in summary["reason"]
+
+
+def test_a_partition_of_an_earlier_form_stands_among_those_of_today_and_is_checked(world: FilesWorld) -> None:
+    if forms(world) != [(2, "2")]:
+        pytest.skip("is written anew as a whole")
+    world.run_with(CHANGED)
+    partitions = world.snapshots.manifest(world.head.history[0]).partitions
+    assert {(partition.sha256 != "", partition.checksum[:5]) for partition in partitions} == {
+        (True, ""),
+        (False, "xxh3:"),
+    }
+    [kept, *_] = [partition.key for partition in partitions if partition.sha256]
+    assert kept is not None
+    world.snapshots.objects[kept] += b" "
+    summary: dict[str, Any] = world.run_with(f"SELECT * REPLACE ('other' AS name) FROM ({CHANGED})")
+    assert (summary["status"], world.sent()) == ("failed", [])
+    assert kept in summary["reason"]
