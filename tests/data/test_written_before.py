@@ -99,6 +99,7 @@ def test_a_partition_of_an_earlier_form_stands_among_those_of_today_and_is_check
     if forms(world) != [(2, "2")]:
         pytest.skip("is written anew as a whole")
     world.run_with(CHANGED)
+    assert sorted(world.sent()) == CHANGES
     partitions = world.snapshots.manifest(world.head.history[0]).partitions
     assert {(partition.sha256 != "", partition.checksum[:5]) for partition in partitions} == {
         (True, ""),

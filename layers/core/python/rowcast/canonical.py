@@ -15,7 +15,11 @@ from rowcast.sqltext import reference
 
 def canonical(column: Column, table: str = "") -> str:
     """VARCHAR; NULL for null. `column` is in its physical type: see `rowcast.columns`."""
-    return _CANONICAL[column.type](reference(column.name, table))
+    return canonical_value(column.type, reference(column.name, table))
+
+
+def canonical_value(column_type: ColumnType, value: str) -> str:
+    return _CANONICAL[column_type](value)
 
 
 def _integer(value: str) -> str:

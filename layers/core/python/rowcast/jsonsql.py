@@ -137,7 +137,8 @@ def _text(value: str) -> str:
 def _decimal(value: str) -> str:
     text = f"{value}::VARCHAR"
     return (
-        f"CASE WHEN {text} IN ('NaN', 'Infinity', '-Infinity') THEN '\"' || {text} || '\"'"
+        f"CASE WHEN ascii({text}) BETWEEN 48 AND 57 THEN {text}"  # as most begin
+        f" WHEN {text} IN ('NaN', 'Infinity', '-Infinity') THEN '\"' || {text} || '\"'"
         f" ELSE regexp_replace({text}, '^(-?)\\.', '\\10.') END"
     )
 
@@ -155,16 +156,13 @@ def _time(value: str) -> str:
     return f"'\"' || CASE WHEN length({text}) > 8 THEN rpad({text}, 15, '0') ELSE {text} END || '\"'"
 
 
-def iso(value: str) -> str:
-    """A TIMESTAMP as ISO 8601, with six digits of a second if it has a fraction."""
+def _instant(value: str, moment: str, zone: str = "") -> str:
+    """ISO 8601, with six digits of a second if it has a fraction. `moment`: the value as a TIMESTAMP."""
+    whole, part = (f"strftime({moment}, '\"%Y-%m-%dT%H:%M:%S{digits}{zone}\"')" for digits in ("", ".%f"))
     return (
-        f"CASE WHEN epoch_us({value}) % 1000000 = 0 THEN strftime({value}, '%Y-%m-%dT%H:%M:%S')"
-        f" ELSE strftime({value}, '%Y-%m-%dT%H:%M:%S.%f') END"
+        f"CASE WHEN NOT isfinite({value}) THEN '\"' || {value}::VARCHAR || '\"'"
+        f" WHEN epoch_us({value}) % 1000000 = 0 THEN {whole} ELSE {part} END"
     )
-
-
-def _timestamptz(value: str) -> str:
-    return f"'\"' || coalesce({iso(f'make_timestamp(epoch_us({value}))')} || 'Z', {value}::VARCHAR) || '\"'"
 
 
 _JSON: dict[ColumnType, Callable[[str], str]] = {
@@ -176,8 +174,8 @@ _JSON: dict[ColumnType, Callable[[str], str]] = {
     "bytes": lambda value: f"'\"' || base64({value}) || '\"'",
     "date": lambda value: f"'\"' || strftime({value}, '%Y-%m-%d') || '\"'",
     "time": _time,
-    "timestamp": lambda value: f"'\"' || {iso(value)} || '\"'",
-    "timestamptz": _timestamptz,
+    "timestamp": lambda value: _instant(value, value),
+    "timestamptz": lambda value: _instant(value, f"make_timestamp(epoch_us({value}))", "Z"),
     "uuid": lambda value: f"'\"' || {value}::VARCHAR || '\"'",
     "json": lambda value: value,
 }
