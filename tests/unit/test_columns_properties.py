@@ -22,7 +22,12 @@ PHYSICAL = ("VARCHAR", "DOUBLE", "VARCHAR", "BOOLEAN", "VARCHAR")
 numbers = st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-3, max_value=3).map(
     lambda d: f"{d:f}"
 )
-spelled = st.one_of(numbers, numbers.map(lambda text: text.rstrip("0").rstrip(".")), st.just("NaN"))
+spelled = st.one_of(
+    numbers,
+    numbers.map(lambda text: text.rstrip("0").rstrip(".")),
+    numbers.map(lambda text: text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else f"{text}000"),
+    st.sampled_from(["NaN", "Infinity", "-Infinity", "0", "-0", "-0.0", "100", "10", "1"]),
+)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
 json_numbers = st.sampled_from(
     ["0", "-0", "-0.0", "1", "1.0", "10e-1", "1E2", "100", "1.50", "15e-1", "12345678901234567890.10"]

@@ -101,7 +101,8 @@ _pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
 
 def batches(connection: duckdb.DuckDBPyConnection, statement: str) -> Iterator[list[Column]]:
     """Runs a query to its end; its columns, some rows at a time. They are VARCHAR or UBIGINT and hold no null."""
-    capsule = connection.sql(statement).__arrow_c_stream__()
+    [parsed] = connection.extract_statements(statement)  # which the engine else does once more
+    capsule = connection.sql(parsed).__arrow_c_stream__()
     at = _pointer(capsule, b"arrow_array_stream")
     stream = ctypes.cast(at, ctypes.POINTER(_Stream)).contents
     schema = _Schema()

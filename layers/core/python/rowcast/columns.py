@@ -15,8 +15,8 @@ from rowcast.arrival import normalize
 from rowcast.canonical import canonical, canonical_value
 from rowcast.equality import differing_columns, row_hash, same_row
 from rowcast.hashes import fingerprint, fingerprint_schema, key_hash, key_text, shared_recipe
-from rowcast.jsonsql import json_value
-from rowcast.models import Column, to_json
+from rowcast.jsonsql import json_value, same_numbers
+from rowcast.models import Column, ColumnType, to_json
 from rowcast.sqltext import literal, quote, reference
 
 __all__ = [
@@ -81,9 +81,11 @@ def _differ(before: Column, after: Column, old: str, new: str) -> str:
         return f"WHEN {a} IS DISTINCT FROM {b}"
     if before.type != after.type:
         return f"WHEN {canonical(before, old)} IS DISTINCT FROM {canonical(after, new)}"
-    # Written once for both: planning a statement takes longer than much of what it does.
-    either = f"list_transform([{a}::VARCHAR, {b}::VARCHAR], lambda value: {canonical_value(after.type, 'value')})"
-    return (
-        f"WHEN {a}::VARCHAR IS NOT DISTINCT FROM {b}::VARCHAR THEN ''"
-        f" WHEN {a} IS NULL OR {b} IS NULL OR list_unique({either}) > 1"
-    )
+    texts = [f"{value}::VARCHAR" for value in (a, b)]
+    unlike = f"NOT {same_numbers(*texts)}" if after.type == "decimal" else _canonically_unlike(after.type, *texts)
+    return f"WHEN {texts[0]} IS NOT DISTINCT FROM {texts[1]} THEN '' WHEN {a} IS NULL OR {b} IS NULL OR {unlike}"
+
+
+def _canonically_unlike(column_type: ColumnType, a: str, b: str) -> str:
+    """With what makes a canonical text written once for both: planning it takes longer than running it for few rows."""
+    return f"list_unique(list_transform([{a}, {b}], lambda value: {canonical_value(column_type, 'value')})) > 1"

@@ -107,6 +107,14 @@ def plain_number(text: str) -> str:
     )
 
 
+def same_numbers(a: str, b: str) -> str:
+    """BOOLEAN: whether two decimals' texts are of one number: as by `plain_number`, but sooner planned and later done,
+    for the few whose texts differ."""
+    digits = "'^(-?)0*([0-9]*)(?:\\.([0-9]*?)0*)?$', '\\1\\2.\\3'"
+    a, b = (f"regexp_replace({text}, {digits})" for text in (a, b))
+    return f"({a} = {b} OR ({a} IN ('.', '-.') AND {b} IN ('.', '-.')))"
+
+
 def json_arriving(text: str, column: str) -> str:
     """`json_canonical` of a column's JSON text; an error that names the column where nothing further on could read it:
     deeper than `MOST_LEVELS`, or with half of a surrogate pair."""
