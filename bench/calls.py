@@ -30,7 +30,7 @@ lock from sending; they cost 0.013 USD in a backfill of ten million rows. Head a
 the same reason.
 
 What grew with the changes for no reason was a child execution, an invocation and a template compiled for each chunk. Up
-to 20 chunks share one now, which took Step Functions' part of that backfill from 5 USD to 0.25
+to 100 chunks share one now, which took Step Functions' part of that backfill from 5 USD to 0.05
 ([why not Express](decisions/0013-a-fan-out-task-sends-a-share.md)).
 """,
 )

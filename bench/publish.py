@@ -298,7 +298,7 @@ TOPIC = Topic(
     remains="""Of Rowcast's own time a call, encryption and asyncio's way through it are the larger part; signing is
 some microseconds, building the events and judging the answers the rest. A whole worker spends more than as much again
 on reading, rendering and recording. With answers after 20 ms its places are filled but for the beginning and the end of
-a share, some 30 ms of it (`tests/unit/test_under_way.py` counts that without noise); and it reads fewer answers at a
+a share, some 30 ms of 600 (`tests/unit/test_under_way.py` counts that without noise); and it reads fewer answers at a
 time, which takes it a tenth more processor time a call.""",
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from rowcast import in_flight
@@ -14,12 +14,13 @@ from rowcast import in_flight
 @contextmanager
 def inline() -> Iterator[None]:
     """One after the other. Stands in for the event loop and its threads."""
-    saved = in_flight.finish, in_flight.each, in_flight.in_thread
-    in_flight.finish, in_flight.each, in_flight.in_thread = _finish, _each, _here  # type: ignore[assignment]
+    saved = in_flight.finish, in_flight.each, in_flight.both, in_flight.in_thread
+    in_flight.finish, in_flight.each, in_flight.both = _finish, _each, _both  # type: ignore[assignment]
+    in_flight.in_thread = _here  # type: ignore[assignment]
     try:
         yield
     finally:
-        in_flight.finish, in_flight.each, in_flight.in_thread = saved
+        in_flight.finish, in_flight.each, in_flight.both, in_flight.in_thread = saved
 
 
 def _finish(work: Coroutine[Any, Any, Any]) -> Any:
@@ -32,6 +33,11 @@ def _finish(work: Coroutine[Any, Any, Any]) -> Any:
 
 async def _each(work: Callable[[Any], Awaitable[Any]], items: Iterable[Any], most: int) -> list[Any]:
     return [await work(item) for item in items]
+
+
+async def _both(one: Coroutine[Any, Any, Any], other: Coroutine[Any, Any, Any]) -> tuple[Any, Any]:
+    with closing(other):  # an error of the one lets it never begin
+        return await one, await other
 
 
 async def _here(work: Callable[..., Any], *arguments: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from rowcast import under_way
 from rowcast.definition import Limits
 from rowcast.errors import LockLost
-from rowcast.seal import SHARE_CHUNKS, SHARES_PER_WORKER, shares
+from rowcast.seal import LAST_CHUNKS, SHARE_CHUNKS, SHARES_PER_WORKER, shares
 from rowcast.under_way import OPENING, UnderWay
 from tests.world import World, sync_definition
 
@@ -26,8 +26,21 @@ def test_shares_hold_every_chunk_once_and_leave_no_worker_idle(count: int, worke
     assert len(cut) >= min(count, workers * SHARES_PER_WORKER)
 
 
-def test_many_chunks_make_full_shares() -> None:
-    assert len(shares(["chunk"] * 50_000, 2)) == 50_000 // SHARE_CHUNKS
+def test_many_chunks_make_full_shares_and_smaller_ones_towards_the_end() -> None:
+    sizes = [len(share) for share in shares(["chunk"] * 50_000, 2)]
+    assert sizes[:490] == [SHARE_CHUNKS] * 490
+    assert sizes[:-1] == sorted(sizes[:-1], reverse=True)
+    assert sizes[-3:-1] == [LAST_CHUNKS] * 2
+    assert len(sizes) < 50_000 / SHARE_CHUNKS + 20
+
+
+@pytest.mark.parametrize("count", [160, 1_000, 5_000])
+def test_workers_of_the_same_pace_end_together(count: int) -> None:
+    """Two workers that send at the same pace end within one of the smallest shares."""
+    ends = [0, 0]
+    for share in shares(["chunk"] * count, 2):
+        ends[ends.index(min(ends))] += len(share)
+    assert max(ends) - min(ends) <= LAST_CHUNKS
 
 
 def sealed(rows: int, concurrency: int = 1) -> tuple[World, Any, list[str]]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from rowcast import in_flight
+from rowcast.under_way import AT_ONCE, HELD_BYTES, OPENING, UnderWay
 from tests.unit.test_shares import sealed
 
 ANSWER = 0.02
@@ -47,11 +48,44 @@ def seconds_of_a_share(rows: int, calls: int, monkeypatch: pytest.MonkeyPatch) -
     return took
 
 
-@pytest.mark.parametrize("calls", [10, 25, 50])
+@pytest.mark.parametrize("calls", [10, 25, 50, 100])
 def test_a_worker_s_places_are_filled_from_its_first_call_to_its_last(
     calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = 2000
+    rows = 40 * calls
     filled = rows / 10 / calls * ANSWER
     looked_up_and_recorded = 2 * STORE + 2 * STORE
     assert seconds_of_a_share(rows, calls, monkeypatch) <= 1.05 * (filled + looked_up_and_recorded)
+
+
+def looked_up_at_once(size: int, calls: int) -> int:
+    """How many further chunks are, while one of so many bytes is worked on and made so many calls."""
+    under_way = UnderWay(100)
+    count = 0
+
+    async def look_up() -> None:
+        nonlocal count
+        async with under_way.opening():
+            count += 1
+            await asyncio.Event().wait()
+
+    async def tried() -> None:
+        with under_way.holding(size):
+            under_way.expect(calls)
+            waiting = [asyncio.ensure_future(look_up()) for _ in range(2 * OPENING)]
+            await asyncio.sleep(0.01)
+            for one in waiting:
+                one.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+
+    asyncio.run(tried())
+    return count
+
+
+def test_chunks_are_looked_up_at_once_as_far_as_their_calls_are_wanted_and_their_sizes_leave_room() -> None:
+    assert looked_up_at_once(size=1000, calls=1) == OPENING
+    assert looked_up_at_once(size=1000, calls=20) == OPENING
+    assert looked_up_at_once(size=1000, calls=40) == 4, "of 199 calls, 40 are there"
+    assert looked_up_at_once(size=HELD_BYTES // 5, calls=1) == 4
+    assert looked_up_at_once(size=HELD_BYTES // 2, calls=1) == AT_ONCE
+    assert looked_up_at_once(size=HELD_BYTES, calls=1) == 0

@@ -70,20 +70,30 @@ async def _send_chunk(run: Run, token: int, chunk_id: str, is_first: bool, needs
     async with needs.under_way.opening():
         if needs.under_way.paused:
             return False
-        if not is_first:
-            if needs.budget.seconds_left() < 1.5 * PAUSE_SECONDS:  # not enough for calls of a further chunk
-                return False
-            _, run = await in_flight.in_thread(held, needs.states, run.sync, run.run, token)  # it may have been stopped
-        needs.under_way.stopped = needs.under_way.stopped or run.stopped
-        deadline = needs.clock.now() + needs.budget.seconds_left()
-        claim = (run.sync, run.run, chunk_id, token, needs.claim, deadline)
-        before = await in_flight.in_thread(needs.changes.claim, *claim)
+        if (
+            not is_first and needs.budget.seconds_left() < 1.5 * PAUSE_SECONDS
+        ):  # not enough for calls of a further chunk
+            return False
+        claiming = _claim(run, token, chunk_id, is_first, needs)
+        reading = in_flight.in_thread(needs.changes.chunk_and_size, run.sync, run.run, chunk_id)  # it never changes
+        (run, before, deadline), (chunk, size) = await in_flight.both(claiming, reading)
         if before is not None and before.done:
             return True
         await _outlive(before, token, needs)
-        chunk, size = await in_flight.in_thread(needs.changes.chunk_and_size, run.sync, run.run, chunk_id)
     with needs.under_way.holding(size):
         return await _work(run, token, chunk, before, deadline, needs)
+
+
+async def _claim(
+    run: Run, token: int, chunk_id: str, is_first: bool, needs: Sending
+) -> tuple[Run, ChunkState | None, float]:
+    """The run as it is before the claim, the chunk's state as it was, and until when it is claimed."""
+    if not is_first:
+        _, run = await in_flight.in_thread(held, needs.states, run.sync, run.run, token)  # it may have been stopped
+    needs.under_way.stopped = needs.under_way.stopped or run.stopped
+    deadline = needs.clock.now() + needs.budget.seconds_left()
+    claim = (run.sync, run.run, chunk_id, token, needs.claim, deadline)
+    return run, await in_flight.in_thread(needs.changes.claim, *claim), deadline
 
 
 async def _work(run: Run, token: int, chunk: Chunk, before: ChunkState | None, deadline: float, needs: Sending) -> bool:

@@ -47,6 +47,15 @@ async def each(work: Callable[[Item], Awaitable[T]], items: Iterable[Item], most
     return [answers[number] for number in range(len(waiting))]
 
 
+async def both(one: Awaitable[T], other: Awaitable[Item]) -> tuple[T, Item]:
+    """The answers of both, which wait side by side. An error of either is raised when both are over."""
+    answers = await asyncio.gather(one, other, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers  # type: ignore[return-value]
+
+
 async def in_thread(work: Callable[..., T], *arguments: Any) -> T:
     """For calls that block: the others in flight go on meanwhile."""
     return await asyncio.get_running_loop().run_in_executor(None, work, *arguments)

@@ -16,10 +16,13 @@ from rowcast.plan import Planning, put_plan
 from rowcast.ports import ChangeStore, DefinitionStore, Documents, Render
 from rowcast.summary import summarize
 
-SHARE_CHUNKS = 20
-"""A fan-out task sends at most so many: each costs transitions, an invocation and a start, whatever it sends."""
+SHARE_CHUNKS = 100
+"""A fan-out task sends at most so many: each costs transitions, an invocation and a start, whatever it sends, and the
+answers to its last calls are waited for with nothing else to do."""
+LAST_CHUNKS = 20
+"""The last shares of a run have at most so many, so that its workers end together."""
 SHARES_PER_WORKER = 4
-"""Not fewer than these, so that no worker is left with much to do when the others are done."""
+"""Of what is left, a share is so small a part, so that no worker is left with much to do when the others are done."""
 GUARD_FLOOR = 100
 """Fewer changed or removed rows than this are never held: in a small table every share is large."""
 
@@ -83,9 +86,16 @@ def seal_run(sync: str, name: str, token: int, needs: Sealing) -> Sealed:
 
 
 def shares(chunks: Sequence[str], workers: int) -> list[list[str]]:
-    """The chunks of a run, cut into what one fan-out task sends."""
-    size = max(1, min(SHARE_CHUNKS, len(chunks) // (workers * SHARES_PER_WORKER)))
-    return [list(chunks[start : start + size]) for start in range(0, len(chunks), size)]
+    """The chunks of a run, cut into what one fan-out task sends: large shares first."""
+    parts = workers * SHARES_PER_WORKER
+    least = max(1, min(LAST_CHUNKS, len(chunks) // parts))
+    cut: list[list[str]] = []
+    start = 0
+    while start < len(chunks):
+        size = max(least, min(SHARE_CHUNKS, (len(chunks) - start) // parts))
+        cut.append(list(chunks[start : start + size]))
+        start += size
+    return cut
 
 
 def _at_seal(sync: str, name: str, token: int, needs: Sealing) -> tuple[Head, Run]:

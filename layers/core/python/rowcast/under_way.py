@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 HELD_BYTES = 16_000_000
-"""Of the JSON of the chunks that a worker works on: beyond that it opens no further one. Those that were being looked
-up come on top, however large they are."""
-OPENING = 3
-"""Chunks that are looked up at the same time."""
+"""Of the JSON of the chunks that a worker works on: beyond that it opens no further one. Those that are being looked up
+count as the largest so far."""
+OPENING = 8
+"""Chunks that are looked up at the same time, at most: while one is, a worker sends the calls of some."""
+AT_ONCE = 3
+"""So many are looked up in any case, before it is known how large they are and how many calls they make."""
 
 
 class UnderWay:
@@ -33,13 +35,16 @@ class UnderWay:
         self._changed = asyncio.Event()
         self._opening = 0
         self._to_make = 0
+        self._usual = 1
         self._held = 0
+        self._largest = 0
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[None]:
         """Waits, in the order of asking, until another chunk is wanted: when all places are taken, fewer calls of the
         open ones wait than there are places. So the next chunk is ready in time. One that is being opened counts as a
-        call, and with a single place no chunk is opened before the last one's calls are done."""
+        call or as many as the one before it made, and with a single place no chunk is opened before the last one's
+        calls are done."""
         async with self._in_turn:
             while not self._wants_another():
                 self._changed.clear()
@@ -55,6 +60,7 @@ class UnderWay:
     def holding(self, size: int) -> Iterator[None]:
         """While a chunk of so many bytes is in memory."""
         self._held += size
+        self._largest = max(self._largest, size)
         try:
             yield
         finally:
@@ -64,6 +70,8 @@ class UnderWay:
     def expect(self, calls: int) -> None:
         """So many calls will ask for a place."""
         self._to_make += calls
+        self._usual = max(1, calls)
+        self._changed.set()
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -84,5 +92,12 @@ class UnderWay:
         self.pause()
 
     def _wants_another(self) -> bool:
-        wanted = self._to_make + self._opening < 2 * self._most - 1
-        return self.paused or (wanted and self._opening < OPENING and self._held < HELD_BYTES)
+        if self.paused:
+            return True
+        if self._held >= HELD_BYTES or self._to_make + self._opening >= 2 * self._most - 1:
+            return False
+        if self._opening < min(AT_ONCE, OPENING):
+            return True
+        room = self._largest and self._held + self._opening * self._largest < HELD_BYTES
+        enough = self._to_make + self._opening * self._usual >= 2 * self._most - 1
+        return bool(room) and not enough and self._opening < OPENING
