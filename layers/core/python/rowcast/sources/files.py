@@ -66,7 +66,7 @@ class S3FilesSource:
             text = rewritten(query, found, lambda reference: self._spelling(reference, wanted[reference]))
             text = with_arguments(text, partial(options, connection), connection)
             connection.execute(f"CREATE TEMP VIEW {_VIEW} AS {text}")
-            types = [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {text}").fetchall()]
+            types = _view_types(connection)
             expressions, columns = normalize(types)
             view = self._without_folder(types) if _SHOWS_PATHS.search(query) else _VIEW
             yield SourceResult(relation=f"(SELECT {', '.join(expressions)} FROM {view})", columns=columns)
@@ -153,6 +153,12 @@ class S3FilesSource:
             raise SourceFailed(f"'{reference.name}' is of no known format: read it with read_csv or another function.")
         alias = "" if reference.alias else f" AS {quote(stem(reference.name))}"
         return _scan(function, path) + alias
+
+
+def _view_types(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """From the catalog: DESCRIBE would look at the files once more."""
+    query = f"SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = '{_VIEW}' ORDER BY column_index"
+    return [(row[0], row[1]) for row in connection.execute(query).fetchall()]
 
 
 def _scan(function: str, paths: str) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from rowcast.sources import files_sample
 from rowcast.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -39,9 +41,12 @@ def options(connection: duckdb.DuckDBPyConnection, function: str, paths: str, gi
     """
     if not function.startswith(_SNIFFING) or _TYPED.search(given):
         return ""
+    plain = given in ("", HEADER) and _is_one_file(paths)
     if not function.startswith("read_csv"):
-        return _WHOLE_FILE
-    dialect = _dialect(paths, given, connection) if given in ("", HEADER) else None
+        return files_sample.SAMPLE if plain and _holds(f"{function}({paths}", connection) else _WHOLE_FILE
+    if plain and (proven := _proven(paths, given, connection)):
+        return proven
+    dialect = _dialect(paths, given, _WHOLE_FILE, connection) if plain else None
     if dialect is None:
         rows = connection.execute(f"DESCRIBE FROM read_csv({paths}{given}{_WHOLE_FILE})").fetchall()
         found, reading = {row[0]: row[1] for row in rows}, _looking_again
@@ -70,17 +75,53 @@ def _struct(texts: dict[str, str]) -> str:
     return "{" + ", ".join(f"{literal(name)}: {literal(text)}" for name, text in texts.items()) + "}"
 
 
-def _dialect(paths: str, given: str, connection: duckdb.DuckDBPyConnection) -> _Dialect | None:
-    """Found once for all the readings of one file; None where DuckDB cannot say it of these paths."""
-    if not paths.startswith("'") or _PATTERN.search(paths):
-        return None
-    row = connection.execute(f"SELECT prompt, columns FROM sniff_csv({paths}{given}{_WHOLE_FILE})").fetchone()
+def _is_one_file(paths: str) -> bool:
+    return paths.startswith("'") and not _PATTERN.search(paths)
+
+
+def _dialect(paths: str, given: str, sample: str, connection: duckdb.DuckDBPyConnection) -> _Dialect | None:
+    """Found once for all the readings of one file; None where DuckDB does not say it."""
+    row = connection.execute(f"SELECT prompt, columns FROM sniff_csv({paths}{given}{sample})").fetchone()
     match = _PROMPT.search(row[0]) if row else None
     if row is None or match is None:
         return None
     types = {column["name"]: column["type"] for column in row[1]}
     header = "" if given else match[2]
     return _Dialect(f", {match[1]}{header}{match[3]}", types)
+
+
+def _holds(scan: str, connection: duckdb.DuckDBPyConnection) -> bool:
+    import duckdb
+
+    try:
+        return files_sample.json_holds(scan, connection)
+    except duckdb.Error:  # a row is of another form than the first ones
+        return False
+
+
+def _proven(paths: str, given: str, connection: duckdb.DuckDBPyConnection) -> str:
+    """Arguments that the beginning of a CSV file gives and that all of it is read with; "" without that proof."""
+    import duckdb
+
+    file = Path(paths[1:-1].replace("''", "'"))
+    if file.suffix.lower() == ".gz" or not file.stat().st_size:
+        return ""
+    try:
+        dialect = _dialect(paths, given, files_sample.SAMPLE, connection)
+        form = files_sample.csv_form(file, dialect.arguments) if dialect is not None else None
+        if dialect is None or form is None:
+            return ""
+        dialect = msgspec.structs.replace(dialect, arguments=form.dialect)
+        if not files_sample.has_values(f"read_csv({paths}{dialect.reading({})}{given}", dialect.types, connection):
+            return ""
+        fractions = [name for name, kind in dialect.types.items() if kind == "DOUBLE"]
+        texts = {name: "VARCHAR" for name, kind in dialect.types.items() if kind in ("BIGINT", "DOUBLE")}
+        scan = f"read_csv({paths}{dialect.reading(texts)}{given})"
+        checks = files_sample.csv_checks(dialect.types, form, headers=int("header=true" in form.dialect or bool(given)))
+        decimals = _decimals(scan, fractions, connection, checks)
+    except duckdb.Error:  # a row is of another form than the first ones
+        return ""
+    return dialect.reading(decimals) if decimals is not None and len(decimals) == len(fractions) else ""
 
 
 def _exact_types(
@@ -94,14 +135,20 @@ def _exact_types(
     if not names:
         return {}
     scan = f"read_csv({paths}{reading(dict.fromkeys(names, 'VARCHAR'))}{given})"
-    decimals = _decimals(scan, names, connection)
+    decimals = _decimals(scan, names, connection) or {}
     others = [name for name in names if name not in decimals]
     return decimals | _beyond_doubles(scan, others, connection)
 
 
-def _decimals(scan: str, names: Sequence[str], connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+def _decimals(
+    scan: str, names: Sequence[str], connection: duckdb.DuckDBPyConnection, checks: Sequence[str] = ()
+) -> dict[str, str] | None:
+    """By name the DECIMAL that holds the whole column, where one does. None where one of the `checks` is false."""
     types = {}
-    measured = _one_row(scan, [measure for name in names for measure in _measures(quote(name))], connection)
+    measures = [measure for name in names for measure in _measures(quote(name))]
+    measured = _one_row(scan, [*measures, *checks], connection)
+    if not all(measured[len(measures) :]):
+        return None
     for index, name in enumerate(names):
         plain, whole, fraction = measured[3 * index : 3 * index + 3]
         if plain and whole + fraction <= _DIGITS_OF_DECIMAL:
