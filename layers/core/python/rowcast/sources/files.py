@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _VIEW = "rowcast_files"
 _LISTED = 20
+_NUMBERED = re.compile(r"_[0-9]+$")
 _SHOWS_PATHS = re.compile(r"filename|\b(read_text|read_blob|glob)\b", re.IGNORECASE)
 
 
@@ -66,7 +67,7 @@ class S3FilesSource:
             text = rewritten(query, found, lambda reference: self._spelling(reference, wanted[reference]))
             text = with_arguments(text, partial(options, connection), connection)
             connection.execute(f"CREATE TEMP VIEW {_VIEW} AS {text}")
-            types = _view_types(connection)
+            types = _types(text, connection)
             expressions, columns = normalize(types)
             view = self._without_folder(types) if _SHOWS_PATHS.search(query) else _VIEW
             yield SourceResult(relation=f"(SELECT {', '.join(expressions)} FROM {view})", columns=columns)
@@ -155,10 +156,14 @@ class S3FilesSource:
         return _scan(function, path) + alias
 
 
-def _view_types(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    """From the catalog: DESCRIBE would look at the files once more."""
-    query = f"SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = '{_VIEW}' ORDER BY column_index"
-    return [(row[0], row[1]) for row in connection.execute(query).fetchall()]
+def _types(query: str, connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Of the columns of the query, which is the view's: from the catalog, since DESCRIBE may look at the files again.
+    But where the query names two columns alike, the view has numbered them."""
+    catalog = f"SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = '{_VIEW}' ORDER BY column_index"
+    found = connection.execute(catalog).fetchall()
+    if any(_NUMBERED.search(row[0]) for row in found):
+        found = connection.execute(f"DESCRIBE {query}").fetchall()
+    return [(row[0], row[1]) for row in found]
 
 
 def _scan(function: str, paths: str) -> str:
