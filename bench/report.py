@@ -41,7 +41,8 @@ def records(name: str) -> dict[str, dict[str, Any]]:
 
 def write() -> None:
     """Writes the page, its plots and its figures for all topics that have a module."""
-    parts = [INTRODUCTION]
+    parts: list[str] = []
+    goals: list[list[str]] = []
     KEPT.mkdir(parents=True, exist_ok=True)
     for name in TOPICS:
         if not module_path(name).exists() or not (known := records(name)):
@@ -53,7 +54,36 @@ def write() -> None:
         for record in known.values():
             store(name, _case(record), record, KEPT)
         parts.append(section(name, about, known))
-    PAGE.write_text("\n".join(parts).rstrip() + "\n")
+        goals += _goals(about, known)
+    PAGE.write_text("\n".join([INTRODUCTION, at_a_glance(goals), *parts]).rstrip() + "\n")
+
+
+def at_a_glance(goals: Sequence[Sequence[str]]) -> str:
+    reached = sum(row[-1] == "reached" for row in goals)
+    columns = ["", "case", "ratio to the limit or peer", "peak MB", "goal", ""]
+    told = f"{reached} of {len(goals)} goals are reached. What lies between the others and theirs is said with them."
+    return f"## At a glance\n\n{told}\n\n{table(columns, goals)}\n"
+
+
+def _goals(about: Topic, known: dict[str, dict[str, Any]]) -> Iterator[list[str]]:
+    """A row for each side that has a goal."""
+    for record in known.values():
+        case = _case(record)
+        for side in case.sides:
+            found = record["sides"][side.name]
+            if side.goal is None or found["ratio"] is None:
+                continue
+            ratio = found["ratio"]["median"]
+            state = _reached(side.goal, ratio, found["peak_mb"])
+            told = f"{plot.number(ratio)} × {case.reference}"
+            place = f"[{about.title}](#{anchor(about.title)})"
+            yield [place, f"{case.title}: {side.name}", told, f"{found['peak_mb']:,.0f}", _goal(side.goal), state]
+
+
+def anchor(title: str) -> str:
+    """As Markdown makes one of a heading."""
+    kept = "".join(letter for letter in title.lower() if letter.isalnum() or letter in " -")
+    return kept.replace(" ", "-")
 
 
 def section(name: str, about: Topic, known: dict[str, dict[str, Any]]) -> str:

@@ -46,6 +46,16 @@ def test_a_goal_that_is_missed_is_said_to_be(given: dict[str, float]) -> None:
     assert "| ≤ 1.4, ≤ 300 MB | **not reached** |" in shown(record(**given))
 
 
+def test_all_goals_are_told_together_with_where_they_are_from() -> None:
+    known = {each["recipe"]["name"]: each for each in (record(), record(msgspec.structs.replace(CASE, name="b"), 1.5))}
+    page = report.at_a_glance(list(report._goals(Topic(title="Diff: peers", about=""), known)))
+    assert "1 of 2 goals are reached." in page
+    assert (
+        "| [Diff: peers](#diff-peers) | 2 % changed: rowcast | 1.26 × limit | 150 | ≤ 1.4, ≤ 300 MB | reached |" in page
+    )
+    assert "| 1.5 × limit | 150 | ≤ 1.4, ≤ 300 MB | **not reached** |" in page
+
+
 def test_a_rate_is_judged_by_its_least() -> None:
     fast = Side(name="ours", call="x:y", role="ours", goal=Goal(at_least=8.0))
     case = Case(name="r", title="Rate", sides=(fast, LIMIT), reference="limit", rate=True, unit="events")
