@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +31,43 @@ def environment(server: dict[str, Any]) -> dict[str, str]:
     return {**os.environ, **{variable: str(server[name]) for name, variable in names.items()}}
 
 
-def serve(rows: int, **_: Any) -> None:
-    """Tells of the server in one line, `server`, and serves until it is ended."""
+def serve(rows: int, slowed_to: float = 0, **_: Any) -> None:
+    """Tells of the server in one line, `server`, and serves until it is ended. `slowed_to`: each connection brings so
+    many MB a second, as one over a network does."""
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     with tempfile.TemporaryDirectory() as folder, postgres_server.running_server(Path(folder)) as running:
         server = {name: getattr(running, name) for name in ("host", "port", "user", "password", "database")}
         _fill(server, rows, Path(folder))
+        if slowed_to:
+            server["port"] = slowed(server["host"], server["port"], slowed_to * 1e6)
         print(json.dumps({"server": server}), flush=True)
         over.wait()
+
+
+def slowed(host: str, port: int, bytes_per_second: float) -> int:
+    """The port of a way to the server on which each connection's answers come at this rate."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        while True:
+            near, _ = listening.accept()
+            far = socket.create_connection((host, port))
+            for one, other, rate in ((near, far, 0.0), (far, near, bytes_per_second)):
+                threading.Thread(target=_pass_on, args=(one, other, rate), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    return int(listening.getsockname()[1])
+
+
+def _pass_on(one: socket.socket, other: socket.socket, bytes_per_second: float) -> None:
+    due = time.monotonic()
+    while data := one.recv(1 << 16):
+        other.sendall(data)
+        if bytes_per_second:
+            due = max(due, time.monotonic() - 0.05) + len(data) / bytes_per_second
+            time.sleep(max(0.0, due - time.monotonic()))
+    other.shutdown(socket.SHUT_WR)
 
 
 def _fill(server: dict[str, Any], rows: int, folder: Path) -> None:

@@ -18,6 +18,7 @@ from rowcast.models import Manifest
 from rowcast.ports import Source
 
 QUERY = "SELECT * FROM orders"
+SLOW_MB = 10
 FORMATS = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json", "parquet": "FORMAT parquet"}
 
 TOPIC = Topic(
@@ -61,7 +62,7 @@ into text. Dividing rows among partitions takes 0.3, since each is appended to a
 
 So from PostgreSQL our own 2.6 to 3.3 CPU s and the server's have two cores to share: 1.5 times the limit of 1.1 to
 1.4 s needs both of them free and nothing in sequence. More readers help where the server or the network holds one
-reader up, not here. A first run sets its rows aside in eight, and so writes them twice above 4 M rows.
+reader up (see "slow connections"), not here. A first run sets its rows aside in eight, and so writes them twice above 4 M rows.
 
 From files the limit has no hashes to make: for 1 M rows it takes 0.6 (Parquet) to 1.0 CPU s (CSV), hashes and
 fingerprints alone 1.5. 1.3 times that limit is out of reach while rows are hashed by SHA-256. A CSV file is read as a
@@ -73,7 +74,11 @@ values, without an error.""",
 
 def cases(size: Size) -> list[Case]:
     if size == "small":
-        return [_postgres(1_000_000, size), *(_files(kind, 1_000_000, size) for kind in FORMATS)]
+        return [
+            _postgres(1_000_000, size),
+            _readers(500_000, size),
+            *(_files(kind, 1_000_000, size) for kind in FORMATS),
+        ]
     return [_postgres(5_000_000, size), _postgres(20_000_000, size), _files("csv", 5_000_000, size)]
 
 
@@ -99,6 +104,26 @@ def _postgres(rows: int, size: Size) -> Case:
             Side(name="COPY csv, then DuckDB to Parquet", call="bench.snapshot:copy_csv", rounds=2),
             Side(name="psycopg2, server-side cursor", call="bench.snapshot:cursor", rounds=2),
         ),
+    )
+
+
+def _readers(rows: int, size: Size) -> Case:
+    def ours(readers: int, at_most: float | None) -> Side:
+        name = f"rowcast, {readers} reader{'s' if readers > 1 else ''}"
+        goal = Goal(at_most=at_most, peak_mb=400) if at_most else None
+        return Side(name=name, call="bench.snapshot:postgres", role="ours", goal=goal, arguments={"readers": readers})
+
+    return Case(
+        name=f"readers-{rows}",
+        title=f"PostgreSQL, {rows:,} rows over slow connections",
+        size=size,
+        rounds=2,
+        reference="rowcast, 1 reader",
+        serve="bench.postgres:serve",
+        arguments={"rows": rows, "slowed_to": SLOW_MB},
+        note=f"""Each connection brings {SLOW_MB} MB a second, so that the way and not the processor holds a reader up.
+Several readers share one snapshot of the server's.""",
+        sides=(ours(1, None), ours(2, 0.6), ours(4, 0.35)),
     )
 
 

@@ -51,66 +51,66 @@ def joined(parts: Sequence[Column]) -> Column:
     return Texts(np.concatenate(ends), b"".join(part.data for part in parts))
 
 
-class _Schema(ctypes.Structure):
+class Schema(ctypes.Structure):
     pass
 
 
-class _Array(ctypes.Structure):
+class Array(ctypes.Structure):
     pass
 
 
-class _Stream(ctypes.Structure):
+class Stream(ctypes.Structure):
     pass
 
 
 _Release = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-_Schema._fields_ = [
+Schema._fields_ = [
     ("format", ctypes.c_char_p),
     ("name", ctypes.c_char_p),
     ("metadata", ctypes.c_char_p),
     ("flags", ctypes.c_int64),
     ("n_children", ctypes.c_int64),
-    ("children", ctypes.POINTER(ctypes.POINTER(_Schema))),
+    ("children", ctypes.POINTER(ctypes.POINTER(Schema))),
     ("dictionary", ctypes.c_void_p),
     ("release", _Release),
     ("private_data", ctypes.c_void_p),
 ]
-_Array._fields_ = [
+Array._fields_ = [
     ("length", ctypes.c_int64),
     ("null_count", ctypes.c_int64),
     ("offset", ctypes.c_int64),
     ("n_buffers", ctypes.c_int64),
     ("n_children", ctypes.c_int64),
     ("buffers", ctypes.POINTER(ctypes.c_void_p)),
-    ("children", ctypes.POINTER(ctypes.POINTER(_Array))),
+    ("children", ctypes.POINTER(ctypes.POINTER(Array))),
     ("dictionary", ctypes.c_void_p),
     ("release", _Release),
     ("private_data", ctypes.c_void_p),
 ]
-_Stream._fields_ = [
-    ("get_schema", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(_Schema))),
-    ("get_next", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(_Array))),
+Stream._fields_ = [
+    ("get_schema", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(Schema))),
+    ("get_next", ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(Array))),
     ("get_last_error", ctypes.CFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p)),
     ("release", _Release),
     ("private_data", ctypes.c_void_p),
 ]
-_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_pointer.restype = ctypes.c_void_p
-_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
+capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
+capsule_pointer.restype = ctypes.c_void_p
+capsule_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
 
 
 def batches(connection: duckdb.DuckDBPyConnection, statement: str) -> Iterator[list[Column]]:
     """Runs a query to its end; its columns, some rows at a time. They are VARCHAR or UBIGINT and hold no null."""
     [parsed] = connection.extract_statements(statement)  # which the engine else does once more
     capsule = connection.sql(parsed).__arrow_c_stream__()
-    at = _pointer(capsule, b"arrow_array_stream")
-    stream = ctypes.cast(at, ctypes.POINTER(_Stream)).contents
-    schema = _Schema()
+    at = capsule_pointer(capsule, b"arrow_array_stream")
+    stream = ctypes.cast(at, ctypes.POINTER(Stream)).contents
+    schema = Schema()
     _checked(stream.get_schema(at, ctypes.byref(schema)), stream, at)
     formats = [schema.children[number].contents.format for number in range(schema.n_children)]
     schema.release(ctypes.addressof(schema))
     while True:
-        array = _Array()
+        array = Array()
         _checked(stream.get_next(at, ctypes.byref(array)), stream, at)
         if not array.release:
             return

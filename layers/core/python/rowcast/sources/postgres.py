@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rowcast.arrival import check_names, refusal_in
+from rowcast.arrow import Schema
 from rowcast.definition import PostgresSource as Definition
 from rowcast.errors import SourceFailed
 from rowcast.models import from_json
 from rowcast.ports import SourceResult
 from rowcast.sources import postgres_errors, postgres_sql
+from rowcast.sources.merged import Merged
 from rowcast.sources.postgres_split import Split, explaining_query, is_range_scan, judging_query, split
 from rowcast.sqltext import literal
 
@@ -54,15 +56,12 @@ class PostgresQuerySource:
             names = session.names(statement)
             check_names(names)
             plan = postgres_sql.plan(names, session.types(statement, len(names), connection))
-            selects = []
-            for number, (reader, part) in enumerate(readers):
-                data = postgres_sql.data_query(part, plan.asked, len(names))
-                name = f"{_STREAM}_{number}"
-                connection.register(name, stack.enter_context(reader.stream(data)))
-                stack.callback(connection.unregister, name)
-                selects.append(f"SELECT {plan.made} FROM {name}")
+            queries = [(reader, postgres_sql.data_query(part, plan.asked, len(names))) for reader, part in readers]
+            streams = [stack.enter_context(reader.stream(data)) for reader, data in queries]
+            connection.register(_STREAM, streams[0] if len(streams) == 1 else stack.enter_context(Merged(streams)))
+            stack.callback(connection.unregister, _STREAM)
             try:
-                yield SourceResult(relation=f"({' UNION ALL '.join(selects)})", columns=plan.columns)
+                yield SourceResult(relation=f"(SELECT {plan.made} FROM {_STREAM})", columns=plan.columns)
             except duckdb.Error as error:
                 raise _reading_failed(error) from None
 
@@ -253,20 +252,6 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
-class _ArrowSchema(ctypes.Structure):
-    """Arrow's C data interface, as far as names go."""
-
-
-_ArrowSchema._fields_ = [
-    ("format", ctypes.c_char_p),
-    ("name", ctypes.c_char_p),
-    ("metadata", ctypes.c_void_p),
-    ("flags", ctypes.c_int64),
-    ("n_children", ctypes.c_int64),
-    ("children", ctypes.POINTER(ctypes.POINTER(_ArrowSchema))),
-]
-
-
 def _child_names(handle: Any) -> list[str]:
-    schema = ctypes.cast(handle.address, ctypes.POINTER(_ArrowSchema)).contents
+    schema = ctypes.cast(handle.address, ctypes.POINTER(Schema)).contents
     return [(schema.children[index].contents.name or b"").decode() for index in range(schema.n_children)]
