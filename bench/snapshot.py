@@ -62,7 +62,8 @@ into text. Dividing rows among partitions takes 0.3, since each is appended to a
 
 So from PostgreSQL our own 2.6 to 3.3 CPU s and the server's have two cores to share: 1.5 times the limit of 1.1 to
 1.4 s needs both of them free and nothing in sequence. More readers help where the server or the network holds one
-reader up (see "slow connections"), not here. A first run sets its rows aside in eight, and so writes them twice above 4 M rows.
+reader up (see "slow connections"), not here. A
+first run sets its rows aside in eight, and so writes them twice above 4 M rows.
 
 From files the limit has no hashes to make: for 1 M rows it takes 0.6 (Parquet) to 1.0 CPU s (CSV), hashes and
 fingerprints alone 1.5. 1.3 times that limit is out of reach while rows are hashed by SHA-256. A CSV file is read as a
