@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from rowcast.definition import Trigger, Triggers
-from rowcast.destinations.eventbridge import BYTES, EventBridge, entry_size
+from rowcast.destinations.eventbridge import BYTES, EventBridge
 from rowcast.errors import DestinationRefused
 from rowcast.ports import MessageToSend
 from tests import aws_faults
@@ -71,21 +71,17 @@ def test_the_detail_arrives_to_the_byte(bridge: EventBridge, events: Any) -> Non
     assert send(bridge, [with_body(body.encode())], "b1", 1).request["Entries"][0]["Detail"] == body
 
 
-def test_an_entry_is_counted_as_aws_counts_it() -> None:
-    entry = {
-        "Time": 1,
-        "Source": "ä",
-        "DetailType": "bb",
-        "Detail": "{}",
-        "Resources": ["ccc", "é"],
-        "EventBusName": "x",
-    }
-    assert entry_size(entry) == 14 + 2 + 2 + 2 + 3 + 2
+def bytes_of(entry: dict[str, Any]) -> int:
+    """As AWS counts them: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html"""
+    texts = [entry["Source"], entry["DetailType"], entry["Detail"], *entry["Resources"]]
+    return 14 + sum(len(text.encode()) for text in texts)
 
 
-def test_the_largest_event_is_below_the_limit_and_one_byte_more_is_impossible(bridge: EventBridge) -> None:
+@pytest.mark.parametrize("name", ["com.shop", "ä 😀"])
+def test_the_largest_event_is_below_the_limit_and_one_byte_more_is_impossible(events: Any, name: str) -> None:
+    bridge = a_bridge(events, Triggers(added=Trigger(bus="orders", source=name, detail_type=name)))
     empty = send(bridge, [a_message()], "b1", 1).request["Entries"][0]
-    most = BYTES - entry_size(empty)
+    most = BYTES - bytes_of(empty)
     batches, _ = bridge.batches([a_message(1, size=most)])
     assert kinds(bridge, *batches[0]) == ["accepted"]
     _, impossible = bridge.batches([a_message(1, size=most + 1)])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ENTRIES = 10
 BYTES = 1024 * 1024 - 1  # "less than 1 MB", over all entries of a call
 _TIME_BYTES = 14
+_SYNC, _RUN, _OPERATION, _CHANGE = (f"rowcast:{name}/" for name in ("sync", "run", "operation", "change"))
 _AGAIN = {"InternalFailure", "InternalException", *faults.THROTTLES}
 _REFUSED = {"MalformedDetail", "InvalidArgument", "ValidationException", "RequestEntityTooLarge"}
 _encoder = msgspec.json.Encoder()
@@ -88,13 +89,21 @@ class EventBridge:
     def _carried(self, message: MessageToSend) -> tuple[MessageToSend, int]:
         """The message, or what stands for it, and its size. Raises MessageInvalid when no event can be made."""
         _check_object(message)
-        size = entry_size(self._entry(message))
+        size = self._size(message)
         if size <= BYTES:
             return message, size
         message = self._oversize(
             message, f"The event has {BYTES + 1:,} bytes or more, which EventBridge does not take."
         )
-        return message, entry_size(self._entry(message))
+        return message, self._size(message)
+
+    def _size(self, message: MessageToSend) -> int:
+        """Of the entry, as AWS counts it: 14 bytes for the time, and the UTF-8 bytes of source, detail type, detail and
+        resources. The entry itself is made when it is sent."""
+        source, detail_type = self._address(message)
+        texts = (source, detail_type, message.sync, message.run, message.change.operation, message.change.id)
+        resources = len(_SYNC) + len(_RUN) + len(_OPERATION) + len(_CHANGE)
+        return _TIME_BYTES + len("".join(texts).encode()) + resources + len(message.body)
 
     def _buses(self) -> Iterator[str]:
         for operation in OPERATIONS:
@@ -111,19 +120,13 @@ class EventBridge:
             "DetailType": detail_type,
             "Time": int(message.time),
             "Resources": [
-                f"rowcast:sync/{message.sync}",
-                f"rowcast:run/{message.run}",
-                f"rowcast:operation/{message.change.operation}",
-                f"rowcast:change/{message.change.id}",
+                _SYNC + message.sync,
+                _RUN + message.run,
+                _OPERATION + message.change.operation,
+                _CHANGE + message.change.id,
             ],
             "Detail": message.body.decode(),
         }
-
-
-def entry_size(entry: Mapping[str, Any]) -> int:
-    """As AWS counts it: 14 bytes for the time, and the UTF-8 bytes of source, detail type, detail and resources."""
-    texts = [entry["Source"], entry["DetailType"], entry.get("Detail", ""), *entry.get("Resources", [])]
-    return (_TIME_BYTES if "Time" in entry else 0) + sum(len(text.encode()) for text in texts)
 
 
 def _check_object(message: MessageToSend) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 
 from rowcast.definition import Trigger, Triggers
@@ -17,16 +18,22 @@ DETAIL_TYPE_CHARACTERS = 128
 
 def compile_address(triggers: Triggers) -> Address:
     """Raises TemplateError for a template that does not compile; the address raises MessageInvalid for a row."""
-    texts = {}
-    for operation in OPERATIONS:
-        trigger = triggers.of(operation) or Trigger()
-        texts[operation] = _text(trigger.source or "rowcast"), _text(trigger.detail_type or operation)
+    addresses = {operation: _address(triggers.of(operation) or Trigger(), operation) for operation in OPERATIONS}
+    return lambda message: addresses[message.change.operation](message)
 
-    def address(message: MessageToSend) -> tuple[str, str]:
-        source, detail_type = texts[message.change.operation]
-        return _source(source(message)), _fitting("detail type", detail_type(message), DETAIL_TYPE_CHARACTERS)
 
-    return address
+def _address(trigger: Trigger, operation: str) -> Address:
+    source, detail_type = trigger.source or "rowcast", trigger.detail_type or operation
+    if not is_template(source) and not is_template(detail_type):
+        with suppress(MessageInvalid):  # which is the rows' fate then
+            fixed = _checked(source, detail_type)
+            return lambda _: fixed
+    of_source, of_detail_type = _text(source), _text(detail_type)
+    return lambda message: _checked(of_source(message), of_detail_type(message))
+
+
+def _checked(source: str, detail_type: str) -> tuple[str, str]:
+    return _source(source), _fitting("detail type", detail_type, DETAIL_TYPE_CHARACTERS)
 
 
 def check_text(text: str) -> None:
