@@ -104,7 +104,7 @@ def _proven(paths: str, given: str, connection: duckdb.DuckDBPyConnection) -> st
     import duckdb
 
     file = Path(paths[1:-1].replace("''", "'"))
-    if file.suffix.lower() == ".gz" or not file.stat().st_size:
+    if file.suffix.lower() == ".gz" or not file.is_file() or not file.stat().st_size:
         return ""
     try:
         dialect = _dialect(paths, given, files_sample.SAMPLE, connection)
