@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,14 +31,6 @@ def registered(connection: duckdb.DuckDBPyConnection, name: str, arrays: dict[st
         yield
     finally:
         connection.unregister(name)
-
-
-@contextmanager
-def numpy_meanwhile() -> Iterator[None]:
-    """Imports NumPy beside what is done within, such as a statement: that takes as long as to read 100,000 rows."""
-    with ThreadPoolExecutor(1) as beside:
-        beside.submit(import_module, "numpy")
-        yield
 
 
 @contextmanager

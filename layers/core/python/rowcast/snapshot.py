@@ -9,7 +9,7 @@ import msgspec
 
 from rowcast import columns as sql
 from rowcast.definition import Definition
-from rowcast.engine import engine, numpy_meanwhile
+from rowcast.engine import engine
 from rowcast.keys import check_key_types
 from rowcast.lock import held
 from rowcast.models import Column, Manifest, Run
@@ -129,8 +129,7 @@ def take_snapshot(
     scratch = needs.scratch
     with engine(scratch, needs.engine_mb) as connection:
         bits = _bits(len(baseline.partitions)) if baseline else FIRST_BITS
-        with numpy_meanwhile():
-            columns, files = stage(definition, source, connection, scratch, bits)
+        columns, files = stage(definition, source, connection, scratch, bits)
         rows = sum(file.rows for file in files.values())
         if rows and baseline is not None and baseline.rows and not rekeys:  # a CSV without rows has only text columns
             check_key_types(definition, columns, baseline)
