@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -89,3 +90,12 @@ def test_chunks_are_looked_up_at_once_as_far_as_their_calls_are_wanted_and_their
     assert looked_up_at_once(size=HELD_BYTES // 5, calls=1) == 4
     assert looked_up_at_once(size=HELD_BYTES // 2, calls=1) == AT_ONCE
     assert looked_up_at_once(size=HELD_BYTES, calls=1) == 0
+
+
+def test_cycles_are_looked_for_seldom_while_much_is_in_flight_and_as_before_afterwards() -> None:
+    async def thresholds() -> tuple[int, int, int]:
+        return gc.get_threshold()
+
+    before = gc.get_threshold()
+    assert in_flight.finish(thresholds()) == (in_flight.NEW_OBJECTS, *before[1:])
+    assert gc.get_threshold() == before
