@@ -75,7 +75,7 @@ def _goals(about: Topic, known: dict[str, dict[str, Any]]) -> Iterator[list[str]
                 continue
             ratio = found["ratio"]["median"]
             state = _reached(side.goal, ratio, found["peak_mb"])
-            told = f"{plot.number(ratio)} × {case.reference}"
+            told = "–" if side.name == case.reference else f"{plot.number(ratio)} × {case.reference}"
             place = f"[{about.title}](#{anchor(about.title)})"
             yield [place, f"{case.title}: {side.name}", told, f"{found['peak_mb']:,.0f}", _goal(side.goal), state]
 
