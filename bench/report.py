@@ -33,10 +33,18 @@ def module_path(name: str) -> Path:
 
 
 def records(name: str) -> dict[str, dict[str, Any]]:
-    """What is known of a topic: the figures kept with the page, and over them what was measured since."""
-    cases = topic(name)[1]
+    """What is known of a topic: the figures kept with the page, and over them what was measured since; held against
+    the goals of today."""
+    cases = [case for size in ("small", "full") for case in topic(name)[1](size)]
     known = {**stored(name, KEPT), **stored(name, RESULTS)}
-    return {case.name: known[case.name] for size in ("small", "full") for case in cases(size) if case.name in known}
+    return {case.name: judged(known[case.name], case) for case in cases if case.name in known}
+
+
+def judged(record: dict[str, Any], case: Case) -> dict[str, Any]:
+    """With the goals that the case has, whatever they were when it was measured."""
+    goals = {side.name: msgspec.to_builtins(side.goal) for side in case.sides}
+    sides = [{**side, "goal": goals.get(side["name"])} for side in record["recipe"]["sides"]]
+    return {**record, "recipe": {**record["recipe"], "sides": sides}}
 
 
 def write() -> None:

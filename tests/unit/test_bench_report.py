@@ -46,6 +46,12 @@ def test_a_goal_that_is_missed_is_said_to_be(given: dict[str, float]) -> None:
     assert "| ≤ 1.4, ≤ 300 MB | **not reached** |" in shown(record(**given))
 
 
+def test_what_was_measured_is_held_against_the_goals_of_today() -> None:
+    stricter = msgspec.structs.replace(OURS, goal=Goal(at_most=1.2))
+    today = msgspec.structs.replace(CASE, sides=(stricter, PEER, LIMIT))
+    assert "| 1.26 | 0.63–2.52 | 9 | 7 | 150 | ≤ 1.2 | **not reached** |" in shown(report.judged(record(), today))
+
+
 def test_all_goals_are_told_together_with_where_they_are_from() -> None:
     known = {each["recipe"]["name"]: each for each in (record(), record(msgspec.structs.replace(CASE, name="b"), 1.5))}
     page = report.at_a_glance(list(report._goals(Topic(title="Diff: peers", about=""), known)))
