@@ -48,7 +48,6 @@ def engine(scratch: Path, memory_mb: int) -> Iterator[duckdb.DuckDBPyConnection]
     try:
         run(connection, "SET enable_progress_bar = false")
         run(connection, "SET TimeZone = 'UTC'")
-        run(connection, "SET partitioned_write_flush_threshold = 20000")
         run(connection, f"SET allowed_directories = ['{scratch}']")
         run(connection, "SET enable_external_access = false")
         yield connection

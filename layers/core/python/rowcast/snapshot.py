@@ -15,9 +15,11 @@ from rowcast.lock import held
 from rowcast.models import Column, Manifest, Run
 from rowcast.ports import Clock, DebtStore, DefinitionStore, SnapshotStore, Source, StateStore
 from rowcast.replay import Past, past_runs
-from rowcast.staging import index, repartition, stage, store_partition
+from rowcast.staging import bound_buffers, index, repartition, stage, store_partition
 
 MAX_PARTITIONS = 4096
+MOST_FIRST_BITS = 8
+"""A first run's buffers are bounded as for so many partitions, since it does not know yet."""
 FIRST_BITS = 3
 """log2 of the partitions in which a first run, which knows no number of rows, sets rows aside."""
 MOST_RUNS = 50_000
@@ -129,6 +131,7 @@ def take_snapshot(
     scratch = needs.scratch
     with engine(scratch, needs.engine_mb) as connection:
         bits = _bits(len(baseline.partitions)) if baseline else FIRST_BITS
+        bound_buffers(connection, bits if baseline else MOST_FIRST_BITS)
         columns, files = stage(definition, source, connection, scratch, bits)
         rows = sum(file.rows for file in files.values())
         if rows and baseline is not None and baseline.rows and not rekeys:  # a CSV without rows has only text columns

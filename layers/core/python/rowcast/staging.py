@@ -52,6 +52,13 @@ class StagedFile(msgspec.Struct, frozen=True):
     rows: int
 
 
+def bound_buffers(connection: duckdb.DuckDBPyConnection, bits: int) -> None:
+    """Bounds how many rows a thread divides among 2^bits partitions before they are written. What it holds meanwhile
+    grows with the partitions, since each has buffers of its own: with 20,000 rows and 64 partitions 600 MB. Fewer rows
+    take a little longer. A source may lock the engine's settings, so it comes before."""
+    run(connection, f"SET partitioned_write_flush_threshold = {max(500, min(5_000, 480_000 >> bits))}")
+
+
 def stage(
     definition: Definition, source: Source, connection: duckdb.DuckDBPyConnection, scratch: Path, bits: int
 ) -> tuple[tuple[Column, ...], dict[int, StagedFile]]:
