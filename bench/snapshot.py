@@ -75,10 +75,9 @@ half of SHA-256, and collides by intent. A key's hash could be a weaker one wher
 were not ranges of it. Reading takes 0.55 in the driver, which turns the server's rows into columns and numerics
 into text. Dividing rows among partitions takes 0.3, since each is appended to a buffer of its partition.
 
-So from PostgreSQL our own 2.6 to 3.3 CPU s and the server's have two cores to share: 1.5 times the limit of 1.1 to
-1.4 s needs both of them free and nothing in sequence. More readers help where the server or the network holds one
-reader up (see "slow connections"), not here. A
-first run sets its rows aside in eight, and so writes them twice above 4 M rows.
+So from PostgreSQL our own 2.4 CPU s a million rows and the server's 0.5 have two cores to share: 1.5 s at the best,
+where 1.5 times the limit is 0.8. More readers help where the server or the network holds one reader up (see "slow
+connections"), not here. A first run sets its rows aside in eight, and so writes them twice above 4 M rows.
 
 From files the limit has no hashes to make: for 1 M rows it takes 0.6 (Parquet) to 1.0 CPU s (CSV), hashes and
 fingerprints alone 1.5. 1.3 times that limit is out of reach while rows are hashed by SHA-256. Of a
