@@ -102,6 +102,25 @@ def test_a_stream_that_fails_ends_the_whole_with_its_error_and_stops_the_others(
     assert not [thread for thread in threading.enumerate() if "_read" in thread.name]
 
 
+def test_after_a_failure_whoever_asks_again_is_told_of_it_and_does_not_wait() -> None:
+    answers: list[int] = []
+    with Merged([Watched(numbers(0, 1)), Watched(numbers(0, 1), lambda _: b"gone")]) as merged:
+        at = capsule_pointer(merged.__arrow_c_stream__(), b"arrow_array_stream")
+        stream = ctypes.cast(at, ctypes.POINTER(Stream)).contents
+
+        def ask() -> None:
+            batches = [Array() for _ in range(4)]
+            answers.extend(stream.get_next(at, ctypes.byref(batch)) for batch in batches)
+            for batch in batches:
+                if batch.release:
+                    batch.release(ctypes.addressof(batch))
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(timeout=20)
+    assert answers[-2:] == [errno.EIO, errno.EIO]
+
+
 def test_leaving_early_ends_the_threads_and_gives_back_what_was_read() -> None:
     streams = [Watched(numbers(0, 10_000_000)) for _ in range(3)]
     with Merged(streams):

@@ -7,7 +7,6 @@ batch. Where the server or the network holds each reader up, several readers are
 from __future__ import annotations
 
 import ctypes
-import errno
 import threading
 from collections.abc import Sequence
 from queue import Empty, Queue
@@ -45,6 +44,7 @@ class Merged:
         self._waiting: Queue[Array | _Failed | None] = Queue(_AHEAD * len(streams))
         self._left = len(streams)
         self._over = threading.Event()
+        self._failed = 0
         self._error = ctypes.create_string_buffer(b"")
         self._readers = [threading.Thread(target=self._read, args=(each,), daemon=True) for each in streams]
         self._calls = (
@@ -66,18 +66,18 @@ class Merged:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._over.set()
         while any(reader.is_alive() for reader in self._readers):
-            self._drop(timeout=0.05)
+            self._drop()
         while not self._waiting.empty():
-            self._drop(timeout=0)
+            self._drop()
         for stream in self._streams:
             stream.release()
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         return _new_capsule(ctypes.addressof(self._struct), _NAME, None)
 
-    def _drop(self, timeout: float) -> None:
+    def _drop(self) -> None:
         try:
-            batch = self._waiting.get(timeout=timeout) if timeout else self._waiting.get_nowait()
+            batch = self._waiting.get(timeout=0.05)
         except Empty:
             return
         if isinstance(batch, Array):
@@ -102,18 +102,20 @@ class Merged:
         return int(source.get_schema(at, ctypes.cast(schema, ctypes.POINTER(Schema))))
 
     def _get_next(self, _: int, target: int) -> int:
-        """The engine calls it from one thread at a time. No error of Python's may leave it."""
+        """The engine calls it from one thread at a time, and perhaps from another one after it failed. No error of
+        Python's may leave it."""
         ctypes.memset(target, 0, ctypes.sizeof(Array))
-        while self._left:
+        while self._left and not self._failed:
             batch = self._waiting.get()
             if isinstance(batch, Array):
                 ctypes.memmove(target, ctypes.addressof(batch), ctypes.sizeof(Array))
                 return 0
             if isinstance(batch, _Failed):
                 self._error = ctypes.create_string_buffer(batch.text)
-                return batch.code or errno.EIO
-            self._left -= 1
-        return 0
+                self._failed = batch.code
+            else:
+                self._left -= 1
+        return self._failed
 
     @staticmethod
     def _release(stream: Any) -> None:
