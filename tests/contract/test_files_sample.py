@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import pytest
@@ -60,6 +61,14 @@ LATER_IN_JSON = {
     "few values": '{"id":1}\n' * 3000,
     "no object": "[1]\n",
 }
+
+
+class Form(NamedTuple):
+    beginning: str
+    ends: dict[str, str]
+
+
+FORMS = {"csv": Form(CSV, LATER_IN_CSV), "json": Form(JSON, LATER_IN_JSON)}
 PROVEN = {"nothing", "a null among texts", "another zone", "an apostrophe", "an empty last value", "a doubled quote"}
 
 
@@ -87,22 +96,13 @@ def looked_at_as_a_whole(path: Path, function: str, monkeypatch: pytest.MonkeyPa
         return read(path, function)
 
 
-@pytest.mark.parametrize("later", LATER_IN_CSV)
-def test_a_csv_file_is_read_as_if_duckdb_had_looked_at_all_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: str
+@pytest.mark.parametrize(("form", "later"), [(form, later) for form in FORMS for later in FORMS[form].ends])
+def test_a_file_is_read_as_if_duckdb_had_looked_at_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, later: str
 ) -> None:
-    path = tmp_path / "orders.csv"
-    path.write_text(CSV + LATER_IN_CSV[later])
-    assert read(path, "read_csv") == looked_at_as_a_whole(path, "read_csv", monkeypatch)
-
-
-@pytest.mark.parametrize("later", LATER_IN_JSON)
-def test_a_json_file_is_read_as_if_duckdb_had_looked_at_all_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: str
-) -> None:
-    path = tmp_path / "orders.json"
-    path.write_text(JSON + LATER_IN_JSON[later])
-    assert read(path, "read_json") == looked_at_as_a_whole(path, "read_json", monkeypatch)
+    path = tmp_path / f"orders.{form}"
+    path.write_text(FORMS[form].beginning + FORMS[form].ends[later])
+    assert read(path, f"read_{form}") == looked_at_as_a_whole(path, f"read_{form}", monkeypatch)
 
 
 def test_a_column_of_text_without_a_value_at_the_beginning_gets_its_type_from_the_whole_file(
@@ -120,11 +120,8 @@ def test_a_file_that_goes_on_as_it_begins_is_not_looked_at_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: str
 ) -> None:
     monkeypatch.setattr(files_types, "_WHOLE_FILE", ", sample_size='would be an error'")
-    for name, function, beginning, ends in (
-        ("orders.csv", "read_csv", CSV, LATER_IN_CSV),
-        ("orders.json", "read_json", JSON, LATER_IN_JSON),
-    ):
+    for form, (beginning, ends) in FORMS.items():
         if later in ends:
-            path = tmp_path / name
+            path = tmp_path / f"orders.{form}"
             path.write_text(beginning + ends[later])
-            assert len(read(path, function)) == 2
+            assert len(read(path, f"read_{form}")) == 2
