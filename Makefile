@@ -12,7 +12,7 @@ export ROWCAST_PROJECT := $(abspath $(PROJECT))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long bench bench-full check reference captures docs docs-check lock audit sbom lint-template format synth deploy clean
+.PHONY: help setup demo test test-long bench bench-full check reference captures docs docs-check lock audit sbom lint-template format bootstrap synth deploy clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -112,6 +112,9 @@ lint-template: synth .cache/cfn-lint/ready ## Let cfn-lint judge the template of
 format: setup ## Put the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bootstrap: setup node_modules/ready ## Prepare the region of the current AWS credentials for the CDK, once
+	npx cdk bootstrap
 
 synth: setup node_modules/ready ## Make the template of PROJECT (default: examples/shop) in cdk.out
 	npx cdk synth --quiet

@@ -154,6 +154,11 @@ def test_every_make_command_that_is_named_exists(page: Path) -> None:
     assert said <= targets
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_no_page_lets_npx_fetch_a_release_that_is_not_locked(page: Path) -> None:
+    assert "npx " not in page.read_text(encoding="utf-8")
+
+
 def test_the_dashboards_pictures_call_alarms_by_names_that_fit() -> None:
     picture = (DOCS / "captures" / "dashboard-deployment.svg").read_text(encoding="utf-8")
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", picture)
