@@ -14,6 +14,7 @@ from rowcast.definition import PostgresSource, SecretRef, Source
 
 MAIN = "rowcast.yaml"
 SYNCS = "syncs"
+DEFAULT_NAME = "Rowcast"
 
 
 def load(root: Path) -> Project:
@@ -46,6 +47,16 @@ def sync_names(root: Path) -> list[str]:
     return sorted({Path(file).stem for file in _sync_files(Path(root))})
 
 
+def stack_name(root: Path) -> str:
+    """What this folder calls its deployment; nothing else in it is judged. Raises ProjectInvalid where that cannot be
+    read."""
+    problems = [problem for problem in _missing(Path(root)) if problem.file == MAIN]
+    main = Document(MAIN, problems=problems) if problems else read(Path(root), MAIN)
+    if main.value is None:
+        raise ProjectInvalid(main.problems)
+    return main.get(str, "name") or DEFAULT_NAME
+
+
 def problems_json(problems: list[Problem]) -> list[dict[str, Any]]:
     """The problems with the same fields, ready for JSON."""
     names = ("file", "line", "path", "message", "expected", "suggestion")
@@ -57,13 +68,19 @@ def _missing(root: Path) -> list[Problem]:
     if not root.is_dir():
         return [Problem(MAIN, None, "", f"there is no folder {root}", "a folder with rowcast.yaml and syncs/")]
     if not (root / MAIN).is_file():
-        other = next((name for name in ("rowcast.yml", "Rowcast.yaml") if (root / name).is_file()), None)
         message = f"there is no rowcast.yaml in {root.resolve()}"
-        return [Problem(MAIN, None, "", message, "rowcast.yaml, which names the sources", other and f"rename {other}")]
+        return [Problem(MAIN, None, "", message, "a project's folder; `rowcast init` makes one", _meant(root))]
     if not _sync_files(root):
         what = "holds no sync" if (root / SYNCS).is_dir() else "does not exist"
         return [Problem(SYNCS, None, "", f"the folder syncs {what}", "a file syncs/<name>.yaml for each sync")]
     return []
+
+
+def _meant(root: Path) -> str | None:
+    """The file that is called otherwise, or the folder of the project in which this one lies."""
+    if other := next((name for name in ("rowcast.yml", "Rowcast.yaml") if (root / name).is_file()), None):
+        return f"rename {other}"
+    return next((str(parent) for parent in root.resolve().parents if (parent / MAIN).is_file()), None)
 
 
 def _sync_files(root: Path) -> list[str]:
@@ -111,7 +128,7 @@ def _project(root: Path, main: Document, documents: list[Document]) -> Project:
     secrets = _secrets(sources, syncs) + [item for alert in alerts.values() for item in alert.fields.values()]
     return Project(
         root=root.resolve(),
-        name=value.get("name", "Rowcast"),
+        name=value.get("name", DEFAULT_NAME),
         sources=sources,
         syncs=syncs,
         alerts=alerts,

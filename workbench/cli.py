@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def _unexpected(error: Exception) -> int:
-    """Configuration mistakes and an AWS that cannot be reached; anything else is a defect and is raised."""
+    """Configuration mistakes, an AWS or a file that cannot be reached; anything else is a defect and is raised."""
     from botocore.exceptions import BotoCoreError, ClientError
 
     from project import ProjectInvalid
@@ -91,7 +91,10 @@ def _unexpected(error: Exception) -> int:
         show.problems(error.problems)
         return USAGE
     if isinstance(error, BotoCoreError | ClientError):
-        _complain(f"{str(error)[:500]}\nFor the embedded AWS: rowcast local up")
+        _complain(str(error)[:500])
+        return FAILED
+    if isinstance(error, OSError) and error.strerror:
+        _complain(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
         return FAILED
     raise error
 
@@ -150,7 +153,7 @@ def run(project: Path, sync: str, local: bool, profile: str | None, stack: str |
 
 @cli.command()
 @click.argument("sync", required=False)
-@click.option("--limit", default=20, show_default=True, help="At most so many.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many.")
 @from_where
 @as_json
 def runs(project: Path, sync: str | None, limit: int, json_: bool, place: Any) -> None:

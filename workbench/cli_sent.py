@@ -19,7 +19,7 @@ _KEY = "A key's value; a JSON list where the key has several columns."
 @click.option("--key", help=f"Only those that carried this row. {_KEY}")
 @click.option("--outcome", help="Only with this outcome: accepted, rejected, refused, throttled or in_doubt.")
 @click.option("--since", help="Only from then on: 2h, 3 days, or an ISO 8601 instant.")
-@click.option("--limit", default=50, show_default=True, help="At most so many.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many.")
 @click.option("--full", is_flag=True, help="With requests and replies.")
 @from_where
 @as_json

@@ -241,6 +241,8 @@ def rename(project: Path, /, sync: str, name: str, yes: bool, because: str, json
 
     if not re.fullmatch(SYNC_NAME, name):
         raise UsageFault(f"'{name}' cannot be a sync's name: 1 to 63 small letters, digits and -.")
+    if name == sync:
+        raise UsageFault(f"{sync} has that name already.")
     known = syncs_of(project)
     if sync not in known and name not in known:
         raise no_such(sync, known)

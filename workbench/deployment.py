@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rowcast.errors import RowcastError
 from workbench.aws import Aws
+from workbench.options import UsageFault
 
 if TYPE_CHECKING:
     from rowcast.alert import Alerting
@@ -107,28 +108,26 @@ class Place:
 
 
 def find(project: Path, *, local: bool, profile: str | None, stack: str | None = None) -> Place:
-    """The embedded AWS when asked for, or when the folder has one and no profile is named; else a real account."""
+    """Where the options say that the project is deployed. Raises RowcastError when it isn't."""
+    import project as configuration
     from workbench.local import deploy, server
 
-    state = server.running(project)
-    known = server.Home(project).read()
-    if local or (profile is None and known is not None):
-        deployed = deploy.read(project)
-        if state is None or deployed is None:
-            raise RowcastError("The embedded AWS is not running here. Start it with: rowcast local up")
-        return Place(Aws(local=state), deployed.outputs)
-    return find_stack(Aws(profile=profile), stack or _stack_name(project))
+    if not means_embedded(project, local=local, profile=profile, stack=stack):
+        return find_stack(Aws(profile=profile), stack or configuration.stack_name(project))
+    state, deployed = server.running(project), deploy.read(project)
+    if state is None or deployed is None:
+        raise RowcastError("The embedded AWS is not running here. Start it with: rowcast local up")
+    return Place(Aws(local=state), deployed.outputs)
 
 
-def _stack_name(project: Path) -> str:
-    """What `rowcast.yaml` calls the deployment."""
-    import yaml
+def means_embedded(project: Path, *, local: bool, profile: str | None, stack: str | None) -> bool:
+    """The embedded AWS when asked for, or when the folder has one and nothing names a real account."""
+    from workbench.local import server
 
-    try:
-        read = yaml.safe_load((project / "rowcast.yaml").read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise RowcastError(f"{project / 'rowcast.yaml'} cannot be read: rowcast validate tells why.") from error
-    return str(read.get("name", "Rowcast")) if isinstance(read, dict) else "Rowcast"
+    named = [option for option, value in (("--profile", profile), ("--stack", stack)) if value is not None]
+    if local and named:
+        raise UsageFault(f"--local means the embedded AWS and {named[0]} a real account: give one of them.")
+    return local or (not named and server.Home(project).read() is not None)
 
 
 def find_stack(aws: Aws, stack: str) -> Place:

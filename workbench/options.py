@@ -64,10 +64,10 @@ def silent(_: str) -> None:
 
 def ready(project: Path, sync: str, *, local: bool, profile: str | None, stack: str | None, quiet: bool) -> Any:
     """The deployment with everything that a run of this sync reads in place."""
-    from workbench.deployment import Place, find
-    from workbench.local import deploy, server
+    from workbench.deployment import Place, find, means_embedded
+    from workbench.local import deploy
 
-    if local or (profile is None and server.Home(project).read() is not None):
+    if means_embedded(project, local=local, profile=profile, stack=stack):
         aws, deployed = deploy.ensure(project, silent if quiet else click.echo)
         if sync not in deployed.syncs:
             raise no_such(sync, deployed.syncs)
@@ -79,16 +79,16 @@ def ready(project: Path, sync: str, *, local: bool, profile: str | None, stack: 
     loaded = configuration.load(project)
     if sync not in loaded.syncs:
         raise no_such(sync, list(loaded.syncs))
-    place = find(project, local=False, profile=profile, stack=stack)
+    place = find(project, local=local, profile=profile, stack=stack)
     provision.copy_folders(place.aws.client("s3"), place.output("Bucket"), provision.needs(loaded).folders)
     return place
 
 
 def no_such(name: str, names: Iterable[str], what: str = "sync") -> UsageFault:
-    from difflib import get_close_matches
+    from project.nearest import nearest
 
-    near = get_close_matches(name, list(names), n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    near = nearest(name, names)
+    hint = f" Did you mean {near}?" if near else ""
     return UsageFault(f"There is no {what} {name}.{hint} The project has: {', '.join(sorted(names)) or 'none'}.")
 
 

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from workbench import cli, running, show
+from workbench import cli, deployment, running, show
+from workbench.local import server
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = (ROOT / "docs" / "reference" / "cli.md").read_text()
@@ -68,6 +69,12 @@ def exit_code(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
         (["no-such-command"], 2, "no-such-command"),
         (["validate"], 2, "rowcast.yaml"),
         (["run", "a", "--local"], 2, "rowcast.yaml"),
+        (["runs"], 2, "there is no rowcast.yaml"),
+        (["runs", "--limit", "0"], 2, "--limit"),
+        (["runs", "--local", "--profile", "mine"], 2, "--profile a real account"),
+        (["run", "a", "--local", "--stack", "mine"], 2, "--stack a real account"),
+        (["rename", "a", "a", "--yes"], 2, "a has that name already"),
+        (["init", "a-file/a-folder", "--yes"], 1, "a-file/a-folder: Not a directory"),
     ],
 )
 def test_a_mistake_ends_in_a_sentence_and_its_exit_code(
@@ -80,10 +87,38 @@ def test_a_mistake_ends_in_a_sentence_and_its_exit_code(
 ) -> None:
     console = type(show.err)(stderr=True, width=200)
     monkeypatch.setattr(show, "err", console)
+    monkeypatch.chdir(tmp_path)
+    Path("a-file").touch()
     code, told = exit_code(capsys, monkeypatch, "--project", str(tmp_path), *arguments)
     assert code == status
     assert said in told
     assert "Traceback" not in told
+
+
+def test_from_within_a_project_its_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "rowcast.yaml").touch()
+    (tmp_path / "syncs").mkdir()
+    done = CliRunner().invoke(cli.cli, ["--project", str(tmp_path / "syncs"), "validate", "--json"])
+    assert json.loads(done.output)["suggestion"] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "embedded"),
+    [
+        ({}, True),
+        ({"local": True}, True),
+        ({"profile": "mine"}, False),
+        ({"stack": "mine"}, False),
+    ],
+)
+def test_in_a_folder_with_an_embedded_aws_only_what_names_an_account_means_one(
+    tmp_path: Path, options: dict[str, Any], embedded: bool
+) -> None:
+    home = server.Home(tmp_path)
+    home.make()
+    home.write(server.LocalAws(pid=None, port=1))
+    chosen: dict[str, Any] = {"local": False, "profile": None, "stack": None} | options
+    assert deployment.means_embedded(tmp_path, **chosen) is embedded
 
 
 def test_validate_lists_every_mistake_as_a_line_of_json(tmp_path: Path) -> None:

@@ -173,8 +173,6 @@ def _walk(path: Path) -> Iterator[Path]:
 
 def prepare(aws: Aws, deployed: Deployed, sync: str) -> None:
     """Brings secrets and files up to date for a run of this sync. Raises RowcastError when a secret is missing."""
-    if sync not in deployed.syncs:
-        raise RowcastError(f"There is no sync {sync}. The project has: {', '.join(deployed.syncs)}.")
     missing = [one for one in provision.put_secrets(aws, deployed.needs.secrets) if sync in one.syncs]
     if missing:
         names = ", ".join(f"{one.variable} (for the secret {one.name})" for one in missing)
