@@ -28,6 +28,8 @@ COUNTS = (
 )
 POLL_SECONDS = 0.05
 PROGRESS_SECONDS = 0.5
+PROGRESS_SHARE = 0.05
+"""Of the time at most: a look reads the outcomes of all chunks, and a run may have tens of thousands."""
 
 
 class Progress(msgspec.Struct, kw_only=True):
@@ -63,8 +65,10 @@ class Execution:
         progress = Progress()
         while self._description()["status"] == "RUNNING":
             if watch and time.monotonic() >= next_look:
-                progress = self._progress()
-                next_look = time.monotonic() + PROGRESS_SECONDS
+                began = time.monotonic()
+                progress = self._progress() or progress
+                took = time.monotonic() - began
+                next_look = began + max(PROGRESS_SECONDS, took / PROGRESS_SHARE)
             yield progress
             time.sleep(POLL_SECONDS if self._place.aws.local else 1.0)
 
@@ -111,12 +115,13 @@ class Execution:
     def _description(self) -> dict[str, Any]:
         return self._client.describe_execution(executionArn=self.arn)  # type: ignore[no-any-return]
 
-    def _progress(self) -> Progress:
+    def _progress(self) -> Progress | None:
+        """None while the run has not begun, and when it is over."""
         states = self._place.states
         head = states.head(self.sync)
         run = states.run(self.sync, head.open_run) if head.open_run and head.holder == self.arn else None
         if run is None:
-            return Progress()
+            return None
         progress = Progress(phase=run.phase, rows=run.rows or None, partitions=run.partitions_to_diff or None)
         if run.phase == "snapshot":
             progress.diffed = len(self._place.changes.results(self.sync, run.run))

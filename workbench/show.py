@@ -84,6 +84,16 @@ def local(facts: dict[str, Any]) -> None:
 
 def followed(execution: Execution, *, quiet: bool) -> dict[str, Any]:
     """Follows the run to its end with a line that changes on a terminal, or a line per news elsewhere."""
+    try:
+        _follow(execution, quiet=quiet)
+    except KeyboardInterrupt:
+        told = f"Not followed any further; the run goes on. To look at it: rowcast runs {escape(execution.sync)}"
+        err.print(f"\n{told}", soft_wrap=True)
+        raise
+    return execution.result()
+
+
+def _follow(execution: Execution, *, quiet: bool) -> None:
     if quiet:
         for _ in execution.follow(watch=False):
             pass
@@ -97,7 +107,6 @@ def followed(execution: Execution, *, quiet: bool) -> dict[str, Any]:
             if (text := _progress(progress)) != told:
                 out.print(f"{execution.sync}: {text}", soft_wrap=True)
                 told = text
-    return execution.result()
 
 
 def _progress(progress: Progress) -> str:

@@ -203,6 +203,50 @@ def test_an_execution_that_was_stopped_still_has_an_accounting() -> None:
     assert (result["status"], result["reason"]) == ("failed", "stopped by hand")
 
 
+def following(monkeypatch: pytest.MonkeyPatch, seconds_of_a_look: float) -> tuple[running.Execution, list[float]]:
+    """An execution that runs for a minute on a clock of its own, and when its progress was looked at."""
+    now, looks = [0.0], list[float]()
+    monkeypatch.setattr(running.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(running.time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    execution = running.Execution(Place(Machine({}, [])), "a")  # type: ignore[arg-type]
+
+    def look() -> running.Progress | None:
+        looks.append(now[0])
+        now[0] += seconds_of_a_look
+        return running.Progress(rows=7) if now[0] < 50 else None
+
+    monkeypatch.setattr(execution, "_progress", look)
+    monkeypatch.setattr(execution, "_description", lambda: {"status": "RUNNING" if now[0] < 60 else "SUCCEEDED"})
+    return execution, looks
+
+
+def test_looking_at_a_large_run_takes_a_twentieth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    execution, looks = following(monkeypatch, 1.0)
+    list(execution.follow(watch=True))
+    assert len(looks) == 3
+
+
+def test_progress_never_goes_back_to_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    execution, looks = following(monkeypatch, 0.01)
+    told = [progress.rows for progress in execution.follow(watch=True)]
+    assert (told[-1], len(looks) > 60) == (7, True)
+
+
+def test_who_stops_following_a_run_is_told_that_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execution, _ = following(monkeypatch, 0.01)
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(execution, "_progress", interrupted)
+    monkeypatch.setattr(show, "err", type(show.err)(stderr=True))
+    with pytest.raises(KeyboardInterrupt):
+        show.followed(execution, quiet=False)
+    assert "the run goes on. To look at it: rowcast runs a" in capsys.readouterr().err
+
+
 def test_the_end_of_a_run_fits_a_terminal_of_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     console = type(show.out)(width=80, record=True, highlight=False)
     monkeypatch.setattr(show, "out", console)

@@ -15,6 +15,7 @@ from rowcast.definition import SecretRef
 from rowcast.errors import RowcastError
 from workbench.local import provision, server, stack
 from workbench.local.arrivals import arrivals
+from workbench.local.synth import synthesize
 from workbench.local.template import fit, for_emulator
 
 
@@ -56,6 +57,18 @@ def test_templates_that_are_nested_in_another_are_fitted_too(tmp_path: Path) -> 
     fit(tmp_path)
     for file in tmp_path.iterdir():
         assert json.loads(file.read_text())["Resources"]["Every"]["Properties"] == {"State": "DISABLED"}
+
+
+def test_stopping_what_never_was_leaves_no_trace(tmp_path: Path) -> None:
+    server.reset(tmp_path / "none")
+    assert not server.down(tmp_path / "none")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_node_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RowcastError, match="Install Node 20 or later"):
+        synthesize(tmp_path, tmp_path / "out", account="1", region="r")
 
 
 def event(sync: str, number: int, **more: Any) -> str:

@@ -117,6 +117,8 @@ def up(project: Path, owner: int | None = None) -> LocalAws:
 def down(project: Path) -> bool:
     """Saves the state and ends the emulator with all its workers; False when none ran."""
     home = Home(project)
+    if not home.path.exists():
+        return False
     with home.locked():
         return _stop(home)
 
@@ -124,6 +126,8 @@ def down(project: Path) -> bool:
 def reset(project: Path) -> None:
     """Ends the emulator and forgets its state and what arrived."""
     home = Home(project)
+    if not home.path.exists():
+        return
     with home.locked():
         _stop(home)
         for name in ("state", "s3", "tmp", "runtime"):

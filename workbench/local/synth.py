@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,8 @@ class SynthFailed(RowcastError):
 
 def synthesize(project: Path, out: Path, *, account: str, region: str) -> None:
     """Writes the cloud assembly to `out`, bundled for this machine's Python and otherwise as for a customer."""
+    if shutil.which("node") is None:
+        raise SynthFailed("There is no command node here. Install Node 20 or later: the AWS CDK runs on it.")
     context = json.loads((ROOT / "cdk.json").read_text())["context"]
     context |= {"project": str(project), "rowcast:platform": "host"}
     done = subprocess.run(
