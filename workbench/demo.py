@@ -23,6 +23,7 @@ from rich.rule import Rule
 from workbench import show
 from workbench.local import server
 from workbench.local.arrivals import arrivals
+from workbench.tables import Rows
 
 MOST_ROWS = 9
 ORDERS, CUSTOMERS = "new-orders", "welcome-customers"
@@ -78,7 +79,7 @@ def main() -> None:
         show.err.print("\n[yellow]Interrupted; the embedded AWS is stopped and nothing is left.[/]")
         sys.exit(130)
     show.out.print(f"\n[green]Done[/] in {time.monotonic() - started:.0f} s. Everything is stopped and cleaned up.\n")
-    show.out.print(escape(NEXT), soft_wrap=True)
+    show.out.print(escape(NEXT))
 
 
 def _story(demo: Demo) -> None:
@@ -114,7 +115,7 @@ def _step(number: int, title: str) -> None:
 
 
 def _events(records: list[dict[str, Any]]) -> None:
-    rows = show.table("BUS", "SOURCE", "DETAIL TYPE", "DETAIL", wide={"DETAIL": 1})
+    rows = Rows("BUS", "SOURCE", "DETAIL TYPE", "DETAIL", wide={"DETAIL": 1})
     for one in _some_of_each(records):
         detail = show.text_of(one["detail"])
         rows.add_row(*map(escape, (one["bus"], one["source"], one["detail-type"], detail)))
@@ -122,7 +123,7 @@ def _events(records: list[dict[str, Any]]) -> None:
 
 
 def _invocations(records: list[dict[str, Any]]) -> None:
-    rows = show.table("OPERATION", "ROWS", "PAYLOAD", "REPLY", numbers=("ROWS",), wide={"PAYLOAD": 3, "REPLY": 2})
+    rows = Rows("OPERATION", "ROWS", "PAYLOAD", "REPLY", numbers=("ROWS",), wide={"PAYLOAD": 3, "REPLY": 2})
     for one in _some_of_each(records):
         sent = one["payload"]["rows"]
         reply = show.text_of(one["reply"])

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console, JustifyMethod, OverflowMethod
+from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from project.model import Problem, Project
 from rowcast.models import to_json
 from rowcast.summary import UNSENT
 from workbench.running import Execution, Progress
+from workbench.tables import Rows
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
 COLOURS = {
     "completed": "green",
     "planned": "cyan",
@@ -38,22 +38,11 @@ def coloured(word: str) -> str:
     return f"[{colour}]{escape(word)}[/]" if colour else escape(word)
 
 
-def table(*columns: str, numbers: Iterable[str] = (), wide: dict[str, int] | None = None) -> Table:
-    """`numbers` are set to the right; `wide` columns share the room left, by their ratio; only a REASON wraps."""
-    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", expand=wide is not None)
-    for name in columns:
-        justify: JustifyMethod = "right" if name in set(numbers) else "left"
-        wraps = name == "REASON"
-        overflow: OverflowMethod = "fold" if wraps else "ellipsis"
-        made.add_column(name, justify=justify, no_wrap=not wraps, overflow=overflow, ratio=(wide or {}).get(name))
-    return made
-
-
 def problems(found: list[Problem]) -> None:
     err.print(f"[bold red]{len(found)} problem{'s' if len(found) != 1 else ''} in the project's configuration[/]")
     for one in found:
         place = one.file if one.line is None else f"{one.file}:{one.line}"
-        err.print(f"\n[bold]{escape(place)}[/]  [cyan]{escape(one.path)}[/]")
+        err.print(f"\n[bold]{escape(place)}[/]" + (f"  [cyan]{escape(one.path)}[/]" if one.path else ""))
         err.print(f"    {escape(one.message)}")
         if one.expected:
             err.print(f"    [dim]expected:[/] {escape(one.expected)}")
@@ -63,7 +52,7 @@ def problems(found: list[Problem]) -> None:
 
 def valid(loaded: Project) -> None:
     out.print(f"[green]valid[/]  {escape(loaded.name)}")
-    rows = table("SYNC", "SOURCE", "KEY", "DESTINATION", "SCHEDULE")
+    rows = Rows("SYNC", "SOURCE", "KEY", "DESTINATION", "SCHEDULE")
     for sync in loaded.syncs.values():
         definition = sync.definition
         destination = definition.destination
@@ -88,7 +77,7 @@ def followed(execution: Execution, *, quiet: bool) -> dict[str, Any]:
         _follow(execution, quiet=quiet)
     except KeyboardInterrupt:
         told = f"Not followed any further; the run goes on. To look at it: rowcast runs {escape(execution.sync)}"
-        err.print(f"\n{told}", soft_wrap=True)
+        err.print(f"\n{told}")
         raise
     return execution.result()
 
@@ -105,7 +94,7 @@ def _follow(execution: Execution, *, quiet: bool) -> None:
         told = ""
         for progress in execution.follow(watch=True):
             if (text := _progress(progress)) != told:
-                out.print(f"{execution.sync}: {text}", soft_wrap=True)
+                out.print(f"{execution.sync}: {text}")
                 told = text
 
 
@@ -130,19 +119,19 @@ def result(record: dict[str, Any]) -> None:
     seconds = f"{record['seconds']:.1f} s" if record["seconds"] is not None else ""
     out.print(f"{coloured(record['status'])}  [bold]{escape(record['sync'])}[/]  run {record['run']}  {seconds}")
     if record["reason"]:
-        out.print(f"  {escape(record['reason'])}", soft_wrap=True)
+        out.print(f"  {escape(record['reason'])}")
     changes = f"{record['added']} added, {record['changed']} changed, {record['removed']} removed"
     skipped = f", {record['skipped']} skipped" if record["skipped"] else ""
-    out.print(f"  {record['rows']} rows read: {changes}{skipped}", soft_wrap=True)
+    out.print(f"  {record['rows']} rows read: {changes}{skipped}")
     outcomes = f"{record['accepted']} accepted, {record['rejected']} rejected, {record['in_doubt']} in doubt"
     owed = f"; owed {record['owed_before']} before, {record['owed_after']} after"
-    out.print(f"  {outcomes}{owed if record['owed_before'] or record['owed_after'] else ''}", soft_wrap=True)
+    out.print(f"  {outcomes}{owed if record['owed_before'] or record['owed_after'] else ''}")
     if record.get("left_out"):
         from workbench.show_plan import left_out
 
-        out.print(f"  {escape(left_out(record['left_out']))}", soft_wrap=True)
+        out.print(f"  {escape(left_out(record['left_out']))}")
     if record["owed_after"]:
-        out.print(f"  [dim]to list them: rowcast rejects {escape(record['sync'])}[/]", soft_wrap=True)
+        out.print(f"  [dim]to list them: rowcast rejects {escape(record['sync'])}[/]")
     _columns(record)
 
 
@@ -157,7 +146,7 @@ def runs(records: list[dict[str, Any]]) -> None:
         out.print("No runs yet. Start one with: rowcast run SYNC")
         return
     numbers = ("ROWS", "CHANGES", "ACCEPTED", "OWED")
-    rows = table("RUN", "SYNC", "MODE", "STATUS", *numbers, numbers=numbers, wide={"SYNC": 1})
+    rows = Rows("RUN", "SYNC", "MODE", "STATUS", *numbers, numbers=numbers, may_go=("MODE", "ACCEPTED", "ROWS"))
     for one in records:
         sides = one["found"] if one["status"] in UNSENT else one  # what it found is what a person decides on
         changes = f"+{sides['added']} ~{sides['changed']} -{sides['removed']}"
@@ -194,9 +183,9 @@ def run_info(record: dict[str, Any]) -> None:
     }
     for name, value in result_lines.items():
         if value != "" and value is not None:
-            out.print(f"  [dim]{name:<18}[/]{escape(str(value))}", soft_wrap=True)
+            out.print(f"  [dim]{name:<18}[/]{escape(str(value))}")
     if record["reasons"]:
-        rows = table("ROWS", "OUTCOME", "REASON", numbers=("ROWS",), wide={"REASON": 1})
+        rows = Rows("ROWS", "OUTCOME", "REASON", numbers=("ROWS",), wide={"REASON": 1})
         for one in record["reasons"]:
             rows.add_row(str(one["rows"]), coloured(one["outcome"]), escape(one["reason"]))
         out.print(rows)
@@ -207,16 +196,12 @@ def events(records: Iterable[dict[str, Any]]) -> None:
     empty = True
     for one in records:
         if empty:
-            out.print(f"[bold]{'TIME':<13} {'SYNC':<16} {'OPERATION':<9} {'TARGET':<14} WHAT[/]")
+            out.print(f"[bold]{'TIME':<8}  {'SYNC':<14}  {'OPERATION':<9}  {'TARGET':<8}  WHAT[/]")
             empty = False
-        clock = one["time"][11:24]
         operation = one["operation"] or ""
-        line = (
-            f"[dim]{clock:<13}[/] {escape(_cut(one['sync'], 16)):<16} {coloured(operation)}{' ' * (9 - len(operation))}"
-        )
-        out.print(
-            f"{line} {escape(_cut(one['target'], 14)):<14} {_what(one)}", no_wrap=True, overflow="ellipsis", crop=True
-        )
+        place = f"[dim]{one['time'][11:19]}[/]  {escape(one['sync'] or ''):<14}  {coloured(operation)}"
+        target = f"{' ' * (9 - len(operation))}  {escape(one['target'] or ''):<8}"
+        out.print(f"{place}{target}  {_what(one)}", no_wrap=True, overflow="ellipsis")
     if empty:
         out.print("Nothing has arrived.")
 
@@ -226,16 +211,11 @@ def _what(one: dict[str, Any]) -> str:
         error = f" [red]{escape(one['function_error'])}[/]" if one["function_error"] else ""
         rows = one["payload"].get("rows")
         return f"{escape(text_of(rows))} [dim]→[/]{error} {escape(text_of(one['reply']))}"
-    return f"[dim]{escape(one['source'] or '')}[/] {escape(one['detail-type'] or '')} {escape(text_of(one['detail']))}"
+    return f"{escape(one['detail-type'] or '')} {escape(text_of(one['detail']))}"
 
 
 def text_of(value: Any) -> str:
     return value if isinstance(value, str) else to_json(value).decode()
-
-
-def _cut(text: str | None, width: int) -> str:
-    text = text or ""
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def iso(seconds: float) -> str:

@@ -6,13 +6,14 @@ from typing import Any
 
 from rich.markup import escape
 
-from workbench.show import out, table
+from workbench.show import out
+from workbench.tables import Rows
 
 
 def alerts(records: list[dict[str, Any]]) -> None:
     found = [(record["sync"], alert) for record in records for alert in record["alerts"]]
     if found:
-        rows = table("SYNC", "ALERT", "STATUS", "SINCE", "WHAT", wide={"WHAT": 1})
+        rows = Rows("SYNC", "ALERT", "STATUS", "SINCE", "WHAT", wide={"WHAT": 1})
         for sync, one in found:
             colour = "red" if one["status"] == "raised" else "green"
             status = f"[{colour}]{one['status']}[/]" + ("" if one["told"] else " [yellow](muted)[/]")
@@ -24,7 +25,7 @@ def alerts(records: list[dict[str, Any]]) -> None:
     _mutes(records)
     silent = [record["sync"] for record in records if not record["channels"]]
     if silent:
-        out.print(f"[yellow]Nobody is told of[/] {escape(', '.join(silent))}: no channel is named.", soft_wrap=True)
+        out.print(f"[yellow]Nobody is told of[/] {escape(', '.join(silent))}: no channel is named.")
 
 
 def mutes(records: list[dict[str, Any]]) -> None:
@@ -46,7 +47,7 @@ def _mutes(records: list[dict[str, Any]]) -> bool:
 
 def sent(record: dict[str, Any]) -> None:
     channel = escape(record["channel"])
-    out.print(f"EventBridge took the message ([bold]{escape(record['title'])}[/]) for {channel}.", soft_wrap=True)
+    out.print(f"EventBridge took the message ([bold]{escape(record['title'])}[/]) for {channel}.")
     if record["status"] == "raised":
-        out.print(f"To resolve it: rowcast alerts test {channel} --recovered", soft_wrap=True)
-    out.print("If it does not arrive: the channel's rule is", escape(record["rule"]), soft_wrap=True)
+        out.print(f"To resolve it: rowcast alerts test {channel} --recovered")
+    out.print("If it does not arrive: the channel's rule is", escape(record["rule"]))

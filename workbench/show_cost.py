@@ -30,7 +30,7 @@ def bill(sync: str, work: Workload, bill: Bill, table: Prices, left_out: list[st
 
 
 def _say(text: str) -> None:
-    out.print(text, soft_wrap=True)
+    out.print(text)
 
 
 def money(value: float | None) -> str:

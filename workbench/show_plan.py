@@ -16,7 +16,7 @@ def plan(document: dict[str, Any]) -> None:
     out = show.out
     changes = document["added"] + document["changed"] + document["removed"]
     if document["held"]:
-        out.print(f"[yellow]The guard would hold this run:[/] {escape(document['held'])}\n", soft_wrap=True)
+        out.print(f"[yellow]The guard would hold this run:[/] {escape(document['held'])}\n")
     for one in document["messages"]:
         _change(one)
     for word, names in (("added", document["columns_added"]), ("dropped", document["columns_dropped"])):
@@ -30,14 +30,14 @@ def plan(document: dict[str, Any]) -> None:
     if hidden:
         out.print(f"[dim]and {hidden:,} more[/]\n")
     counts = ", ".join(f"[{show.COLOURS[word]}]{document[word]:,} {word}[/]" for word in SIGNS)
-    out.print(f"[bold]Plan:[/] {counts}; {document['rows']:,} rows read.", soft_wrap=True)
+    out.print(f"[bold]Plan:[/] {counts}; {document['rows']:,} rows read.")
     if document["owed"]:
-        out.print(f"  Owed by earlier runs: {document['owed']:,}; those still due are in the counts.", soft_wrap=True)
+        out.print(f"  Owed by earlier runs: {document['owed']:,}; those still due are in the counts.")
     if document["skipped"]:
-        out.print(f"  Passed over, since no trigger asks for them: {document['skipped']:,}.", soft_wrap=True)
+        out.print(f"  Passed over, since no trigger asks for them: {document['skipped']:,}.")
     cost = document["cost"]
     price = f"about {money(cost['cost'])} {cost['currency']} for the run at list prices"
-    out.print(f"  At least {document['calls']:,} calls; {price}. Nothing was sent.", soft_wrap=True)
+    out.print(f"  At least {document['calls']:,} calls; {price}. Nothing was sent.")
 
 
 def left_out(reasons: dict[str, int]) -> str:
@@ -55,11 +55,11 @@ def _change(one: dict[str, Any]) -> None:
     out.print(f"[bold {colour}]{SIGNS[one['operation']]} {one['operation']}[/] [bold]{escape(show.text_of(key))}[/]")
     for name, (old, new) in one["columns"].items():
         sides = f"[red]{escape(_value(old))}[/] → [green]{escape(_value(new))}[/]"
-        out.print(f"    {escape(name)}: {sides}", soft_wrap=True)
+        out.print(f"    {escape(name)}: {sides}")
     if one["problem"]:
-        out.print(f"    [red]would be rejected:[/] {escape(one['problem'])}", soft_wrap=True)
+        out.print(f"    [red]would be rejected:[/] {escape(one['problem'])}")
     else:
-        out.print(f"    [dim]{escape(show.text_of(one['message']))}[/]", soft_wrap=True)
+        out.print(f"    [dim]{escape(show.text_of(one['message']))}[/]")
     out.print()
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.markup import escape
 
-from workbench.show import COLOURS, coloured, out, table, text_of
+from workbench.show import COLOURS, coloured, out, text_of
+from workbench.tables import Rows
 
 _EXAMPLES = 3
 _WORDS = {"in_doubt": "in doubt", "unsent": "not sent"}
@@ -30,7 +31,7 @@ def calls(records: list[dict[str, Any]], *, full: bool, more: bool) -> None:
 def _list(records: list[dict[str, Any]]) -> None:
     several = len({one["sync"] for one in records}) > 1
     names = ["TIME", *["SYNC"] * several, "RUN", "TRY", "SECONDS", "OUTCOMES", "KEYS"]
-    rows = table(*names, numbers=("TRY", "SECONDS"), wide={"KEYS": 1})
+    rows = Rows(*names, numbers=("TRY", "SECONDS"), wide={"KEYS": 1})
     for one in records:
         clock = one["started_at"][5:19].replace("T", " ")
         place = [*[escape(one["sync"])] * several, one["run"]]
@@ -42,11 +43,11 @@ def _list(records: list[dict[str, Any]]) -> None:
 def _call(one: dict[str, Any]) -> None:
     test = "  [yellow]test[/]" if one["test"] else ""
     out.print(f"[bold]{one['started_at']}[/]  {escape(one['sync'])}  {one['run']}  call {one['call']}{test}")
-    out.print(f"  attempt {one['attempt']}, {one['seconds']:.3f} s, {_outcomes(one)}", soft_wrap=True)
+    out.print(f"  attempt {one['attempt']}, {one['seconds']:.3f} s, {_outcomes(one)}")
     if one["error"]:
-        out.print(f"  [red]{escape(one['error'])}[/]", soft_wrap=True)
+        out.print(f"  [red]{escape(one['error'])}[/]")
     for name in ("request", "reply"):
-        out.print(f"  [dim]{name:<8}[/]{escape(text_of(one[name]))}", soft_wrap=True)
+        out.print(f"  [dim]{name:<8}[/]{escape(text_of(one[name]))}")
 
 
 def _outcomes(one: dict[str, Any]) -> str:
@@ -84,14 +85,14 @@ def _moment(one: dict[str, Any]) -> None:
         out.print("  nothing is owed any more: the source is back at what was accepted")
         return
     for name, old, new in _values(one):
-        out.print(f"  {escape(name)}: [red]{escape(old)}[/] → [green]{escape(new)}[/]", soft_wrap=True)
+        out.print(f"  {escape(name)}: [red]{escape(old)}[/] → [green]{escape(new)}[/]")
     if one["message"] is not None:
-        out.print(f"  [dim]message[/] {escape(text_of(one['message']))}", soft_wrap=True)
+        out.print(f"  [dim]message[/] {escape(text_of(one['message']))}")
     waiting = "no outcome yet" if one["run_status"] == "running" else f"not sent: the run was {one['run_status']}"
     outcome = _word(one["outcome"]) if one["outcome"] else f"[yellow]{waiting}[/]"
     tries = f"{one['attempts']} send{'s' if one['attempts'] != 1 else ''}"
     reason = f": {escape(one['reason'])}" if one["reason"] else ""
-    out.print(f"  {outcome} after {tries}{reason}", soft_wrap=True)
+    out.print(f"  {outcome} after {tries}{reason}")
 
 
 def _values(one: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
@@ -113,19 +114,19 @@ def reasons(sync: str, records: Iterable[dict[str, Any]]) -> None:
     if not counts:
         out.print(f"{escape(sync)} owes nothing.")
         return
-    rows = table("ROWS", "OUTCOME", "REASON", "KEYS", numbers=("ROWS",), wide={"REASON": 3, "KEYS": 2})
+    rows = Rows("ROWS", "OUTCOME", "REASON", "KEYS", numbers=("ROWS",), wide={"REASON": 3, "KEYS": 2})
     for group, count in counts.most_common():
         shown = ", ".join(text_of(key) for key in examples[group]) + (", …" if count > len(examples[group]) else "")
         rows.add_row(str(count), _word(group[0]), escape(group[1]), escape(shown))
     out.print(rows)
-    out.print(f"[dim]one row a line: rowcast rejects {escape(sync)} --rows[/]", soft_wrap=True)
+    out.print(f"[dim]one row a line: rowcast rejects {escape(sync)} --rows[/]")
 
 
 def rejects(sync: str, records: list[dict[str, Any]]) -> None:
     if not records:
         out.print(f"{escape(sync)} owes nothing.")
         return
-    rows = table("KEY", "OPERATION", "OUTCOME", "TRIES", "SINCE", "REASON", numbers=("TRIES",), wide={"REASON": 1})
+    rows = Rows("KEY", "OPERATION", "OUTCOME", "TRIES", "SINCE", "REASON", numbers=("TRIES",), wide={"REASON": 1})
     for one in records:
         rows.add_row(
             escape(text_of(one["key"])),

@@ -14,7 +14,7 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 CHANGING = (
     (r"\d{8}T\d{6}\.\d{3}Z", "<run>"),
     (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<instant>"),
-    (r"\d\d:\d\d:\d\d\.\d{3}Z", "<clock>"),
+    (r"\b\d\d:\d\d:\d\d\b", "<clock>"),
     (r"\b[0-9a-f]{32}\b", "<id>"),
     (r"\b\d+\.\d s\b", "<seconds>"),
 )

@@ -203,6 +203,18 @@ def test_an_execution_that_was_stopped_still_has_an_accounting() -> None:
     assert (result["status"], result["reason"]) == ("failed", "stopped by hand")
 
 
+def test_what_arrived_shows_what_it_is_about_on_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = type(show.out)(width=80, record=True, highlight=False)
+    monkeypatch.setattr(show, "out", console)
+    event = {"sync": "new-orders", "operation": "changed", "target": "orders", "time": "2026-11-20T17:16:27.009Z"}
+    detail = {"source": "com.example.shop", "detail-type": "Order placed", "detail": {"id": 1001, "status": "x" * 50}}
+    show.events([{**event, **detail}])
+    header, line = console.export_text().splitlines()
+    assert 'Order placed {"id":1001,' in line
+    assert len(line) == 80
+    assert header.index("WHAT") == line.index("Order placed")
+
+
 def following(monkeypatch: pytest.MonkeyPatch, seconds_of_a_look: float) -> tuple[running.Execution, list[float]]:
     """An execution that runs for a minute on a clock of its own, and when its progress was looked at."""
     now, looks = [0.0], list[float]()
