@@ -73,9 +73,22 @@ LONG = {"id": "x" * 100_000, "n.a": ["y" * 100] * 100}
 REFUSED = {"id": "x" * 1000, "a": "\ud800"}
 
 
+PARTS_LEFT_OUT = {
+    "a.x": Field(column="a", when_null="omit"),
+    "b": Field(column="a", when_null="omit"),
+    "c.d.x": Field(column="a", when_null="omit"),
+    "c.y": Field(value=1),
+    'say "hi".x': Field(column="a", when_null="omit"),
+}
+
+
 @settings(max_examples=100, deadline=None)
-@given(st.lists(rows, max_size=4), st.sampled_from([{}, {"columns": {"a.x": "id", "b": "id"}}, {"column": "n.a"}]))
+@given(
+    st.lists(rows, max_size=4),
+    st.sampled_from([{}, {"columns": {"a.x": "id", "b": "id"}}, {"columns": PARTS_LEFT_OUT}, {"column": "n.a"}]),
+)
 @example([], {})
+@example([{"a": 1}, {"a": None}, {"a": 2}], {"columns": PARTS_LEFT_OUT})
 @example([], {"columns": {"a.x": "id", "b": Field(column="a", when_null="omit")}})
 @example([], {"column": "n.a"})
 def test_a_message_keeps_nothing_of_those_before_it(some: list[Row], message: dict[str, Any]) -> None:
