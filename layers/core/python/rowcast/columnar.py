@@ -27,23 +27,27 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Columns:
     """What `changetext.select` answers. `numbers`: the changes' places among those that were asked for. `equal`: by the
-    column's place among `after`, 1 where the values of both sides are equal."""
+    column's place among `after`, 1 where the values of both sides are equal. `key`: places of the key.
+    """
 
     numbers: Numbers
     keys: Texts
     before: list[Texts]
     after: list[Texts]
     equal: dict[int, Numbers]
+    key: list[int]
 
     @classmethod
     def of(cls, columns: Sequence[Any], compared: Compared) -> Columns:
         first, last = 2 + len(compared.old), 2 + len(compared.old) + len(compared.new)
+        key = {column.name for column in compared.key}
         return cls(
             numbers=columns[0],
             keys=columns[1],
             before=list(columns[2:first]),
             after=list(columns[first:last]),
             equal=dict(zip(compared.respelled, columns[last:], strict=True)),
+            key=[place for place, column in enumerate(compared.new) if column.name in key],
         )
 
 
@@ -77,6 +81,20 @@ def batches(columns: Columns, asked: Pairs) -> Iterator[Batch]:
             sizes = before[start:end] * (2 if operation == "changed" else 1) + after[start:end]
             stretch = Stretch(operation=operation, columns=columns, start=start, end=end, prints=prints, given=given)
             yield Batch(operation=operation, sizes=sizes.tolist(), part=stretch.part)
+
+
+def have_other_keys(columns: Columns, asked: Pairs) -> bool:
+    """Whether a row that was asked for as changed has another key than it had."""
+    import numpy as np
+
+    changed = asked.of("changed")[columns.numbers.astype(np.int64)]
+    for place in columns.key:
+        other = changed & (np.diff(columns.after[place].ends) > 0)
+        if place in columns.equal:
+            other &= columns.equal[place] == 0
+        if other.any():
+            return True
+    return False
 
 
 def _sizes(columns: Sequence[Texts], count: int) -> Counts:

@@ -17,7 +17,7 @@ from rowcast import chunks, columnar, pairing
 from rowcast.chunks import Batch, Filling, WrittenChunk, cut
 from rowcast.compare import Sides
 from rowcast.definition import Definition, LambdaDestination, Triggers
-from rowcast.engine import engine
+from rowcast.engine import engine, run
 from rowcast.errors import RunFailed
 from rowcast.lock import held
 from rowcast.matching import Found, find
@@ -36,7 +36,7 @@ from rowcast.models import (
 )
 from rowcast.owing import owed_change
 from rowcast.pairing import Pairs
-from rowcast.picking import current_rows, differences, layout
+from rowcast.picking import OtherKeys, current_rows, differences, layout, slice_rows
 from rowcast.ports import ChangeStore, DebtStore, DefinitionStore, SnapshotStore, StateStore
 from rowcast.replay import Past, Replaying, replay_partition
 
@@ -111,9 +111,27 @@ def _replaying(run: Run, definition: Definition, manifest: Manifest, needs: Diff
 
 def diff_partition(number: int, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection) -> PartitionResult:
     """Writes the partition's chunks, then its result. The same inputs give the same chunks, so a repeat is harmless."""
+    try:
+        return _diff_partition(number, needs, connection, assumes=_assumes(needs))
+    except OtherKeys:  # only chunks of debts are written, and come out the same again
+        return _diff_partition(number, needs, connection, assumes=0)
+
+
+def _assumes(needs: PartitionDiff) -> int:
+    """Up to how many rows are all read before a chunk of them is written, so that keys need not be read before."""
+    changed = needs.definition.triggers.changed
+    same_key = needs.sides.old.primary_key == needs.sides.manifest.primary_key
+    return slice_rows(needs.sides) if same_key and changed is not None and _wanted_columns(needs) is None else 0
+
+
+def _diff_partition(
+    number: int, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection, *, assumes: int
+) -> PartitionResult:
+    run(connection, "SET preserve_insertion_order = true")
+    run(connection, "SET disabled_optimizers = 'join_order'")  # rows after are looked up, not those before
     owed = _owed(number, needs)
     resync = needs.run.mode == "resync"
-    found = find(number, needs.sides, [debt.key_hash for debt in owed], connection, whole=resync)
+    found = find(number, needs.sides, [debt.key_hash for debt in owed], connection, whole=resync, assumes=assumes)
     counts = Counts()
     only = needs.run.only
     about = [debt for debt in owed if only is None or only.has(debt)]
@@ -122,7 +140,8 @@ def diff_partition(number: int, needs: PartitionDiff, connection: duckdb.DuckDBP
     changes, settled = _owed_changes(about, current, counts, needs)
     sending = _resent_too(found, needs.definition) if resync else found.differing
     sending = _without_untriggered(sending, counts, needs.definition)
-    written = _write_chunks(number, chain(changes, _fresh_changes(sending, counts, needs, connection)), counts, needs)
+    fresh = _fresh_changes(sending, counts, needs, connection, assumed=found.assumed)
+    written = _write_chunks(number, chain(changes, fresh), counts, needs)
     differing = found.differing.counts()
     result = PartitionResult(
         partition=number,
@@ -224,14 +243,17 @@ def _without_untriggered(sending: Pairs, counts: Counts, definition: Definition)
     return sending
 
 
-def _fresh_changes(
-    sending: Pairs, counts: Counts, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection
-) -> Iterator[Batch]:
+def _wanted_columns(needs: PartitionDiff) -> Sequence[str] | None:
+    """Of changed rows only those that differ in one of these columns are sent; None: all."""
     changed = needs.definition.triggers.changed
-    every = changed is None or changed.columns is None or needs.run.mode == "resync"
-    wanted = None if every or changed is None else changed.columns
+    return None if changed is None or needs.run.mode == "resync" else changed.columns
+
+
+def _fresh_changes(
+    sending: Pairs, counts: Counts, needs: PartitionDiff, connection: duckdb.DuckDBPyConnection, *, assumed: bool
+) -> Iterator[Batch]:
     found = 0
-    for batch in differences(sending, needs.sides, wanted, connection):
+    for batch in differences(sending, needs.sides, _wanted_columns(needs), connection, assumed=assumed):
         found += len(batch.sizes)
         yield batch
     counts.skipped += len(sending) - found

@@ -30,7 +30,7 @@ MAGIC = b"rowcast2"
 _HEADER = len(MAGIC) + 8
 _ROW = 3 * 8 + 4
 _LOWER = 2**64 - 1
-_BLOCK = 1 << 15
+_BLOCK = 1 << 13
 """Rows that are compared at once: their arrays stay in the processor's cache."""
 
 
@@ -154,24 +154,28 @@ def differing(
     new_edges = [0, *after.keys.searchsorted(bounds).tolist(), len(after.keys)]
     for block in range(len(bounds) + 1):
         a, b = slice(*old_edges[block : block + 2]), slice(*new_edges[block : block + 2])
-        here, there = _equal(before.at(a), after.at(b))
-        old_equal[a][here], new_equal[b][there] = True, True
+        _note_equal(before.at(a), after.at(b), old_equal[a], new_equal[b])
     return _without(old, old_equal), _without(new, new_equal)
 
 
-def _equal(before: Fingerprints, after: Fingerprints) -> tuple[Positions, Positions]:
-    """Where each side has rows that are equal on the other."""
+def _note_equal(
+    before: Fingerprints, after: Fingerprints, old_equal: npt.NDArray[np.bool_], new_equal: npt.NDArray[np.bool_]
+) -> None:
+    """Sets what belongs to rows of either side that are equal on the other."""
     import numpy as np
 
     count = len(before.keys)
     keys = np.concatenate([before.keys, after.keys])
     order = np.argsort(keys, kind="stable")  # merges two ascending runs in one pass; those of `before` come first
     keys = keys[order]
-    first, second = order[:-1], order[1:]
-    met = np.flatnonzero((keys[1:] == keys[:-1]) & (first < count) & (second >= count))
-    a, b = first[met], second[met] - count
-    equal = (before.upper[a] == after.upper[b]) & (before.lower[a] == after.lower[b])
-    return a[equal], b[equal]
+    met = np.flatnonzero(keys[1:] == keys[:-1])
+    a, b = order[met], order[met + 1] - count
+    if len(met) and (a.max() >= count or b.min() < 0):  # two rows of one side
+        across = (a < count) & (b >= 0)
+        a, b = a[across], b[across]
+    equal = before.upper[a] == after.upper[b]
+    equal &= before.lower[a] == after.lower[b]
+    old_equal[a], new_equal[b] = equal, equal
 
 
 def having(sides: Sequence[Fingerprints], key_hashes: Sequence[str]) -> list[Fingerprints]:

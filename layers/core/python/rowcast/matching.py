@@ -21,17 +21,25 @@ if TYPE_CHECKING:
 class Found:
     """`differing`: rows that are not owed and have no equal on the other side. `equal`: the others, as if they had
     changed; none unless the whole partition was asked for. `owed`: by key hash, the places of owed rows that are there
-    now."""
+    now. `assumed`: of rows that changed only the leading 8 bytes of their keys' hashes were compared."""
 
     differing: Pairs
     equal: Pairs
     owed: dict[str, int]
+    assumed: bool
 
 
 def find(
-    number: int, sides: Sides, owed: Collection[str], connection: duckdb.DuckDBPyConnection, *, whole: bool = False
+    number: int,
+    sides: Sides,
+    owed: Collection[str],
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    whole: bool = False,
+    assumes: int = 0,
 ) -> Found:
-    """`owed`: key hashes of debts. A file of rows is fetched only if a row of it is wanted."""
+    """`owed`: key hashes of debts. `assumes`: for up to so many rows in all, who reads them is to compare the keys of
+    those that changed. A file of rows is fetched only if a row of it is wanted."""
     import numpy as np
 
     before, after = old_fingerprints(number, sides, connection), new_fingerprints(number, sides, connection)
@@ -46,7 +54,10 @@ def find(
     doubts = pairing.doubtful(old, new, (int(each[:16], 16) for each in owed))
     removed, earlier, later, added = pairing.paired(old, new, doubts)
     equal = pairing.same(old, new, earlier, later)
-    strange = _strange(old.places[earlier], new.places[later], ~equal, sides, connection)
+    assumed = len(old.keys) + len(new.keys) <= assumes
+    strange = np.zeros(len(equal), bool)
+    if not assumed:
+        strange = _strange(old.places[earlier], new.places[later], ~equal, sides, connection)
     changed = ~equal & ~strange
     exact = _by_whole_keys(
         old,
@@ -67,6 +78,7 @@ def find(
         ),
         equal=pairing.pairs(old, new, changed=[(earlier[equal], later[equal]), exact.equal]),
         owed=exact.owed,
+        assumed=assumed,
     )
 
 

@@ -30,6 +30,10 @@ LEAST_ROWS = 1_000
 _OLD, _NEW = "wanted_before", "wanted_after"
 
 
+class OtherKeys(Exception):
+    """Rows that were taken for one row before and after have different keys."""
+
+
 def layout(sides: Sides) -> Layout:
     """Of the changes that `differences` gives."""
     return Layout(
@@ -40,20 +44,27 @@ def layout(sides: Sides) -> Layout:
 
 
 def differences(
-    pairs: Pairs, sides: Sides, wanted: Sequence[str] | None, connection: duckdb.DuckDBPyConnection
+    pairs: Pairs,
+    sides: Sides,
+    wanted: Sequence[str] | None,
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    assumed: bool = False,
 ) -> Iterator[Batch]:
-    """The rows of these changes, in the same order. `wanted`: as in `changetext.select`."""
-    step = _slice_rows(sides)
-    run(connection, "SET preserve_insertion_order = true")
-    run(connection, "SET disabled_optimizers = 'join_order'")  # the rows after are looked up, not those before
+    """The rows of these changes, in the same order. `wanted`: as in `changetext.select`. `assumed`: nobody compared
+    keys; raises OtherKeys where a row that is told as changed has another one than it had."""
+    step = slice_rows(sides)
     for start in range(0, len(pairs), step):
         some = pairs.at(slice(start, start + step))
         found = _read(some, sides, wanted, connection)
         if found is not None:
+            if assumed and columnar.have_other_keys(found, some):
+                raise OtherKeys
             yield from columnar.batches(found, some)
 
 
-def _slice_rows(sides: Sides) -> int:
+def slice_rows(sides: Sides) -> int:
+    """How many changes are read at once."""
     widest = max(
         sum(partition.bytes for partition in each.partitions) // (each.rows or 1)
         for each in (sides.old, sides.manifest)
