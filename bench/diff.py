@@ -211,11 +211,11 @@ def _told(counts: list[dict[str, int]]) -> dict[str, Any]:
 
 def _whole_diff(before: str, after: str, numbers: list[int]) -> dict[str, int]:
     from rowcast.diff import diff_partition
-    from rowcast.engine import engine, run
+    from rowcast.engine import kept_engine, run
 
     totals: Counts | None = None
     for number in numbers:
-        with tempfile.TemporaryDirectory(dir=FOLDER) as folder, engine(Path(folder), ENGINE_MB) as connection:
+        with tempfile.TemporaryDirectory(dir=FOLDER) as folder, kept_engine(Path(folder), ENGINE_MB) as connection:
             run(connection, "SET threads = 1")
             counts = diff_partition(number, _needs(before, after, Path(folder)), connection).counts
             totals = counts.plus(totals) if totals is not None else counts

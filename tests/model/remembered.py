@@ -19,7 +19,8 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from rowcast import arrow
+from rowcast import arrow, diff
+from rowcast.engine import engine, kept_engine
 
 _connect, _batches = duckdb.connect, arrow.batches
 _RUN = re.compile(r"\d{8}T\d{6}\.\d{3}Z")  # what a run is called makes no difference to the engine
@@ -55,14 +56,15 @@ _memory = Memory()
 @contextmanager
 def remembered_engine(shared: Path | None = None) -> Iterator[None]:
     """Within, `duckdb.connect` gives connections that remember, with the processes of a `shared` folder too. One thread
-    each, so that a process can be forked."""
+    each, so that a process can be forked. None is kept: each knows the files of its own folder alone."""
     duckdb.connect = Connection  # type: ignore[assignment,misc]
+    diff.kept_engine = engine
     arrow.batches = _remembered_batches  # type: ignore[assignment]
     _memory.folder = shared
     try:
         yield
     finally:
-        duckdb.connect, arrow.batches = _connect, _batches
+        duckdb.connect, arrow.batches, diff.kept_engine = _connect, _batches, kept_engine
         _memory.folder = None
 
 

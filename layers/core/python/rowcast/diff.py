@@ -17,7 +17,7 @@ from rowcast import chunks, columnar, pairing
 from rowcast.chunks import Batch, Filling, WrittenChunk, cut
 from rowcast.compare import Sides
 from rowcast.definition import Definition, LambdaDestination, Triggers
-from rowcast.engine import engine, run
+from rowcast.engine import kept_engine, run
 from rowcast.errors import RunFailed
 from rowcast.lock import held
 from rowcast.matching import Found, find
@@ -94,7 +94,7 @@ def diff_run(sync: str, run: str, token: int, number: int, needs: Diffing) -> Pa
         changes=needs.changes,
         debts=needs.debts,
     )
-    with engine(needs.scratch, needs.engine_mb) as connection:
+    with kept_engine(needs.scratch, needs.engine_mb) as connection:
         return diff_partition(number, partition, connection)
 
 

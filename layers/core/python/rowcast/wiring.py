@@ -367,7 +367,13 @@ def services() -> Services:
 
 
 def scratch() -> tempfile.TemporaryDirectory[str]:
-    """A folder of this invocation alone: warm and neighbouring invocations share /tmp."""
+    """A folder of this invocation alone: warm and neighbouring invocations share /tmp. It lies in one of this process,
+    where an engine may be kept for the next."""
+    return tempfile.TemporaryDirectory(dir=_home().name, ignore_cleanup_errors=True)
+
+
+@cache
+def _home() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="rowcast-", ignore_cleanup_errors=True)
 
 
