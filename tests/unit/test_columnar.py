@@ -20,7 +20,7 @@ from rowcast.models import OPERATIONS, Change, Column, Row, change_id, from_json
 from rowcast.pairing import NOWHERE, Pairs
 from tests.unit.test_columns_properties import COLUMNS, PHYSICAL, rows
 
-OLD = [Column("id", "integer"), Column("gone", "text"), *COLUMNS]
+OLD = [Column("id", "integer"), Column("null_text", "text"), *COLUMNS]
 NEW = [Column("new", "text"), *reversed(COLUMNS), Column("id", "integer")]
 COMMON = [column for column in NEW if column.name != "new"]
 COMPARED = Compared(old=OLD, new=NEW, old_common=OLD[:1] + OLD[2:], common=COMMON, old_key=OLD[:1], key=OLD[:1])
@@ -30,7 +30,7 @@ COMPARED = Compared(old=OLD, new=NEW, old_common=OLD[:1] + OLD[2:], common=COMMO
 def connection() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect() as made:
         types = dict(zip([column.name for column in COLUMNS], PHYSICAL, strict=True))
-        types |= {"id": "BIGINT", "gone": "VARCHAR", "new": "VARCHAR"}
+        types |= {"id": "BIGINT", "null_text": "VARCHAR", "new": "VARCHAR"}
         for table, columns in (("before", OLD), ("after", NEW)):
             listed = ", ".join(f"{column.name} {types[column.name]}" for column in columns)
             made.execute(f"CREATE TABLE {table} (nth BIGINT, {listed})").fetchall()
@@ -43,7 +43,7 @@ def filled(connection: duckdb.DuckDBPyConnection, table: str, columns: list[Colu
     for nth, values in enumerate(given):
         if values is not None:
             by_name = dict(zip([column.name for column in COLUMNS], values, strict=True))
-            by_name |= {"id": nth, "gone": "g", "new": None if nth % 2 else "n"}
+            by_name |= {"id": nth, "null_text": "g", "new": None if nth % 2 else "n"}
             marks = ", ".join(
                 json_canonical(f"${place}::VARCHAR") if column.type == "json" else f"${place}"
                 for place, column in enumerate(columns, 2)

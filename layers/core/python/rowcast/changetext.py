@@ -61,16 +61,27 @@ def select(old: str, new: str, nth: str, compared: Compared, wanted: Sequence[st
     another; and for each column that is `respelled` 1 where both values are equal.
     """
     matched = bool(old and new) and not both
+    null = free_name([*compared.old, *compared.new], "null_text") if matched else ""
     no_old, no_new = (f"{side}.{nth} IS NULL" if matched else "" for side in "on")
     first = f"coalesce(n.{nth}, o.{nth})" if matched else f"{'n' if new else 'o'}.{nth}"
     parts = [f"{first}::UBIGINT", _key(compared, no_new, bool(new))]
-    parts += [_value(column, "o", no_old) if old else "''" for column in compared.old]
-    parts += [_after(column, compared, no_old, no_new, bool(old)) if new else "''" for column in compared.new]
+    parts += [_value(column, "o", null) if old else "''" for column in compared.old]
+    parts += [_after(column, compared, no_old, null, bool(old)) if new else "''" for column in compared.new]
     parts += [_equal(compared.new[place], compared) if old and new else "0::UBIGINT" for place in compared.respelled]
+    if matched:
+        old, new = (f"SELECT *, 'null,' AS {null} FROM ({side})" for side in (old, new))
     joined = f"({new}) n {'FULL ' if matched else ''}JOIN ({old}) o ON n.{nth} = o.{nth}"
     source = joined if old and new else f"({new}) n" if new else f"({old}) o"
     where = _where(wanted, compared, no_old, no_new) if old and new and wanted is not None else ""
     return f"SELECT {', '.join(parts)} FROM {source}{where}"
+
+
+def free_name(columns: Sequence[Column], wanted: str) -> str:
+    """A name like the `wanted` one that none of the columns has."""
+    taken, name = {column.name.lower() for column in columns}, wanted
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _key(compared: Compared, no_new: str, new: bool) -> str:
@@ -79,18 +90,19 @@ def _key(compared: Compared, no_new: str, new: bool) -> str:
     return f"to_json({text})::VARCHAR || ','"
 
 
-def _value(column: Column, table: str, unless: str = "") -> str:
-    value = f"coalesce({json_value(column.type, reference(column.name, table))} || ',', 'null,')"
-    return f"CASE WHEN {unless} THEN '' ELSE {value} END" if unless else value
+def _value(column: Column, table: str, null: str) -> str:
+    """`null`: a column that holds the text of a null, and none itself where the whole row is missing."""
+    text = f"{json_value(column.type, reference(column.name, table))} || ','"
+    return f"coalesce({text}, {table}.{null}, '')" if null else f"coalesce({text}, 'null,')"
 
 
-def _after(column: Column, compared: Compared, no_old: str, no_new: str, old: bool) -> str:
+def _after(column: Column, compared: Compared, no_old: str, null: str, old: bool) -> str:
     types = {each.name: each.type for each in compared.old}
-    value = _value(column, "n")
-    if old and types.get(column.name) == column.type:
-        given = f"{no_old} OR {_unlike(column)}" if no_old else _unlike(column)
-        value = f"CASE WHEN {given} THEN {value} ELSE '' END"
-    return f"CASE WHEN {no_new} THEN '' ELSE {value} END" if no_new else value
+    value = _value(column, "n", null)
+    if not old or types.get(column.name) != column.type:
+        return value
+    given = f"{no_old} OR {_unlike(column)}" if no_old else _unlike(column)
+    return f"CASE WHEN {given} THEN {value} ELSE '' END"
 
 
 def _unlike(column: Column) -> str:

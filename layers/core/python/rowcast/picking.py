@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rowcast import arrow, changetext, columnar
 from rowcast import columns as sql
-from rowcast.changetext import Compared
+from rowcast.changetext import Compared, free_name
 from rowcast.chunks import Batch, Layout
 from rowcast.compare import Sides, fetched, key_columns
 from rowcast.engine import registered, run
@@ -84,7 +84,7 @@ def _read(
         old_key=key_columns(sides.old),
         key=key_columns(sides.manifest),
     )
-    nth = _free_name([*compared.old, *compared.new])
+    nth = free_name([*compared.old, *compared.new], "nth")
     both = bool(((some.old != NOWHERE) & (some.new != NOWHERE)).all())
     with ExitStack() as tables:
         old = _rows(_OLD, sides.old, some.old, compared.old, nth, sides, connection, tables)
@@ -105,13 +105,6 @@ def _whole(connection: duckdb.DuckDBPyConnection, statement: str) -> list[arrow.
 def _ascending(numbers: Numbers) -> bool:
     """Whether the engine kept to the order of the file, which it does mostly and does not promise."""
     return bool((numbers[1:] > numbers[:-1]).all())
-
-
-def _free_name(columns: Sequence[Column]) -> str:
-    taken, name = {column.name.lower() for column in columns}, "nth"
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _rows(
@@ -181,7 +174,7 @@ def _told(
     sides: Sides,
     connection: duckdb.DuckDBPyConnection,
 ) -> dict[int, str]:
-    nth = _free_name(manifest.columns)
+    nth = free_name(manifest.columns, "nth")
     with ExitStack() as tables:
         rows = _rows(table, manifest, places, manifest.columns, nth, sides, connection, tables)
         return dict(run(connection, f"SELECT r.{nth}, {expression} FROM ({rows}) r")) if rows else {}
@@ -200,7 +193,7 @@ def other_keys(before: Places, after: Places, sides: Sides, connection: duckdb.D
 
 def _other_keys(before: Places, after: Places, sides: Sides, connection: duckdb.DuckDBPyConnection) -> list[int]:
     keys = [key_columns(each) for each in (sides.old, sides.manifest)]
-    nth = _free_name([*keys[0], *keys[1]])
+    nth = free_name([*keys[0], *keys[1]], "nth")
     other = f"{sql.key_text(keys[0], 'o')} <> {sql.key_text(keys[1], 'n')}"
     if len(keys[0]) == len(keys[1]):  # which costs less
         other = " OR ".join(sql.differs(a, b, "o", "n") for a, b in zip(*keys, strict=True))
