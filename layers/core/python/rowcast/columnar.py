@@ -141,14 +141,20 @@ def _differing(written: WrittenTable, stretches: Sequence[Stretch]) -> None:
 
     pieces = [(each.columns, each.start, each.end) for each in stretches]
     for place in range(len(stretches[0].columns.after)):
-        given = np.concatenate([each.given[place][each.start : each.end] for each in stretches])
+        given = _joined([each.given[place][each.start : each.end] for each in stretches])
         count = int(np.count_nonzero(given))
         if not count:
             continue
         rows = None if count == len(given) else np.flatnonzero(given).tolist()
         written.given.append((place, rows, _after(pieces, place)))
         if place in stretches[0].columns.equal:
-            equal = np.concatenate([each.columns.equal[place][each.start : each.end] for each in stretches])
+            equal = _joined([each.columns.equal[place][each.start : each.end] for each in stretches])
             alike = np.flatnonzero(given & (equal != 0)).tolist()
             if alike:
                 written.equal.append((place, alike))
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    import numpy as np
+
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -90,11 +90,19 @@ class Pairs:
 def united(parts: Sequence[Pairs]) -> Pairs:
     import numpy as np
 
+    whole = _one_by_one(parts)
+    return whole.at(np.lexsort((np.where(whole.new == NOWHERE, whole.old, whole.new), whole.operations)))
+
+
+def _one_by_one(parts: Sequence[Pairs]) -> Pairs:
+    import numpy as np
+
+    if len(parts) == 1:
+        return parts[0]
     operations, old, new, prints = (
         np.concatenate([getattr(part, name) for part in parts]) for name in ("operations", "old", "new", "prints")
     )
-    order = np.lexsort((np.where(new == NOWHERE, old, new), operations))
-    return Pairs(operations=operations[order], old=old[order], new=new[order], prints=prints[order])
+    return Pairs(operations=operations, old=old, new=new, prints=prints)
 
 
 def doubtful(old: Side, new: Side, heads: Iterable[int]) -> tuple[Flags, Flags]:
@@ -140,26 +148,26 @@ def pairs(
     """Of rows that are told by where they lie among their side's."""
     import numpy as np
 
-    told: list[tuple[Operation, Indexes | None, Indexes | None]] = [("added", None, b) for b in added]
-    told += [("changed", a, b) for a, b in changed] + [("removed", a, None) for a in removed]
-    counts = [len(a) if a is not None else len(b) if b is not None else 0 for _, a, b in told]
-    total = sum(counts)
-    operations, rows = np.empty(total, np.uint8), np.full((2, total), NOWHERE, np.int32)
-    start = 0
-    for (operation, a, b), count in zip(told, counts, strict=True):
-        here = slice(start, start + count)
-        operations[here] = OPERATIONS.index(operation)
-        rows[0, here] = NOWHERE if a is None else a
-        rows[1, here] = NOWHERE if b is None else b
-        start += count
-    places = [np.full(total, NOWHERE, np.int64) for _ in range(2)]
-    for row, place, side_ in zip(rows, places, (old, new), strict=True):
-        there = row != NOWHERE
-        place[there] = side_.places[row[there]]
-    order = np.lexsort((np.where(places[1] == NOWHERE, *places), operations))
-    prints = np.zeros((total, 4), ">u8")
-    for first, row, side_ in ((0, rows[0][order], old), (2, rows[1][order], new)):
-        there = row != NOWHERE
-        prints[there, first] = side_.upper[row[there]]
-        prints[there, first + 1] = side_.lower[row[there]]
-    return Pairs(operations=operations[order], old=places[0][order], new=places[1][order], prints=prints)
+    none = np.empty(0, np.intp)
+    earlier, later = (np.concatenate([none, *(each[side_] for each in changed)]) for side_ in (0, 1))
+    told = [
+        _told("added", old, new, None, np.concatenate([none, *added])),
+        _told("changed", old, new, earlier, later),
+        _told("removed", old, new, np.concatenate([none, *removed]), None),
+    ]
+    return _one_by_one([each for each in told if len(each)] or told[:1])
+
+
+def _told(operation: Operation, old: Side, new: Side, a: Indexes | None, b: Indexes | None) -> Pairs:
+    import numpy as np
+
+    by = new.places[b] if b is not None else old.places[a]
+    order = by.argsort(kind="stable")  # at no cost where they are in order
+    places, prints = [np.full(len(by), NOWHERE) for _ in range(2)], np.zeros((len(by), 4), ">u8")
+    for number, (side_, rows) in enumerate(((old, a), (new, b))):
+        if rows is not None:
+            at = rows[order]
+            places[number] = side_.places[at]
+            prints[:, 2 * number], prints[:, 2 * number + 1] = side_.upper[at], side_.lower[at]
+    operations = np.full(len(by), OPERATIONS.index(operation), np.uint8)
+    return Pairs(operations=operations, old=places[0], new=places[1], prints=prints)

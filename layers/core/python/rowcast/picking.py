@@ -122,7 +122,7 @@ def _rows(
 
     numbers = np.flatnonzero(places != NOWHERE)
     files, rows = places[numbers] >> FILE_BITS, places[numbers] & (2**FILE_BITS - 1)
-    several = np.unique(files).tolist()
+    several = files[:1].tolist() if (files == files[:1]).all() else np.unique(files).tolist()
     names = ", ".join(_named(column, len(several) > 1) for column in columns)
     parts = []
     for file in several:
