@@ -238,7 +238,7 @@ def _take(source: Source, folder: Path, rows_before: int, memory: int) -> Manife
         columns=(Column("id", "integer"),),
         fingerprint_schema="none",
         rows=rows_before,
-        partitions=(EMPTY,) * 2 ** partition_bits(rows_before, 0, Limits().rows_per_partition),
+        partitions=(EMPTY,) * 2 ** partition_bits(rows_before, None, Limits().rows_per_partition),
     )
     with timed():
         return take_snapshot(definition(), "now", baseline if rows_before else None, None, source, needs).manifest

@@ -97,7 +97,7 @@ def workload(rows: int, changes: int, row_bytes: int, definition: Definition) ->
 
 def shape(work: Workload, definition: Definition) -> Shape:
     """Changes are taken to lie evenly over the partitions, as hashes of keys do."""
-    partitions = 2 ** partition_bits(work.rows, 0, definition.limits.rows_per_partition)
+    partitions = 2 ** partition_bits(work.rows, None, definition.limits.rows_per_partition)
     spread = partitions * (1 - (1 - 1 / partitions) ** work.changes)
     differing = min(partitions, work.rows) if work.first else ceil(round(spread, 6))
     parts = [_cut(work, name, differing, definition) for name in OPERATIONS if getattr(work, name)]

@@ -23,7 +23,7 @@ ROWS = 10_000_000
 HISTORY_EVENTS = 25_000  # Step Functions Developer Guide, "Quotas": history of one execution
 EVENTS_PER_STATE = 7  # entered, scheduled, started, succeeded or failed, exited; a retry adds two more
 MACHINE: dict[str, Any] = json.loads((Path(__file__).parents[2] / "infra" / "sync.asl.json").read_text())
-PARTITIONS = 2 ** partition_bits(ROWS, 0, Limits().rows_per_partition)
+PARTITIONS = 2 ** partition_bits(ROWS, None, Limits().rows_per_partition)
 CHUNKS = PARTITIONS * -(-ROWS // PARTITIONS // chunk_changes(sync_definition()))
 
 

@@ -538,6 +538,19 @@ def test_another_partition_count_sends_nothing_by_itself(first: int, second: int
     assert len(world.snapshots.manifest(world.head.manifest).partitions) != before
 
 
+@pytest.mark.parametrize(
+    ("rows", "grown", "partitions"), [(4, 8, (1, 1)), (8, 9, (2, 2)), (8, 17, (2, 8)), (9, 3, (4, 1))]
+)
+def test_a_new_table_is_split_as_wanted_and_a_known_one_only_when_far_from_it(
+    rows: int, grown: int, partitions: tuple[int, int]
+) -> None:
+    world = settled(*range(rows), limits=Limits(concurrency=1, rows_per_partition=4), guard=Guard(max_removed=1))
+    first = len(world.snapshots.manifest(world.head.manifest).partitions)
+    world.source.rows = [{"id": number, "v": f"v{number}"} for number in range(grown)]
+    world.run()
+    assert (first, len(world.snapshots.manifest(world.head.manifest).partitions)) == partitions
+
+
 def test_debts_are_found_again_in_another_partitioning() -> None:
     world = world_of(*range(100), limits=Limits(concurrency=1, rows_per_partition=50))
     world.target.answer = answer_by_id({7: REJECTED, 8: REJECTED})

@@ -136,7 +136,7 @@ def take_snapshot(
         rows = sum(file.rows for file in files.values())
         if rows and baseline is not None and baseline.rows and not rekeys:  # a CSV without rows has only text columns
             check_key_types(definition, columns, baseline)
-        wanted = partition_bits(rows, bits if baseline else 0, definition.limits.rows_per_partition)
+        wanted = partition_bits(rows, bits if baseline else None, definition.limits.rows_per_partition)
         if files and wanted != bits:
             files = repartition(definition, columns, files, connection, scratch, (bits, wanted))
         prints = index(definition, columns, files, connection)
@@ -178,11 +178,13 @@ def _comparable(manifest: Manifest, baseline: Manifest) -> bool:
     return same_count and baseline.fingerprint_schema == manifest.fingerprint_schema
 
 
-def partition_bits(rows: int, current: int, rows_per_partition: int) -> int:
-    """log2 of the partition count: kept while partitions hold between a quarter and twice the wanted rows, so that a
-    table that grows slowly is not partitioned anew at every run."""
-    if rows <= 2 * rows_per_partition << current and (current == 0 or rows >= rows_per_partition << current >> 2):
-        return current
+def partition_bits(rows: int, current: int | None, rows_per_partition: int) -> int:
+    """log2 of the partition count. The `current` one, if there is one, is kept while partitions hold between a quarter
+    and twice the wanted rows, so that a table that grows slowly is not partitioned anew at every run."""
+    if current is not None:
+        least = rows_per_partition << current >> 2 if current else 0
+        if least <= rows <= 2 * rows_per_partition << current:
+            return current
     wanted = max(1, -(-rows // rows_per_partition))
     return min((wanted - 1).bit_length(), _bits(MAX_PARTITIONS))
 
