@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowcast.chunks import Batch, Filling, Layout, cut
+from rowcast.chunks import Batch, Filling, Layout, Naming, Table, cut
 
 LAYOUT = Layout(key=["b", "a"], before=["a", "gone", "b"], after=["b", "new", "a"])
 
@@ -75,3 +77,11 @@ def test_added_and_removed_rows_have_one_side() -> None:
     assert (added.before, added.after, added.key) == (None, {"b": 1, "new": 2, "a": 3}, [1, 3])
     removed = LAYOUT.change("removed", ["hash", "id", [1, 2, 3]])
     assert (removed.before, removed.after, removed.key) == ({"a": 1, "gone": 2, "b": 3}, None, [3, 1])
+
+
+def test_the_names_in_rows_that_were_read_are_the_very_objects_that_code_names() -> None:
+    read = msgspec.json.decode(b'{"key":["order"],"before":[],"after":["order","amount"]}', type=Layout)
+    table = Table(keys=["i1"], prints=b64encode(bytes(64)).decode(), after=[[1], [59]])
+    (change,) = table.changes("added", read, Naming(sync="s", destination="d", generation=0))
+    assert change.after == {"order": 1, "amount": 59}
+    assert all(name is literal for name, literal in zip(change.after, ("order", "amount"), strict=True))

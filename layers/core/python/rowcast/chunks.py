@@ -18,6 +18,7 @@ Changes of rows with a debt have more to tell; they come first, as objects.
 from __future__ import annotations
 
 import hashlib
+import sys
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -124,6 +125,7 @@ class Table(msgspec.Struct, kw_only=True):
 
 
 def _dicts(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[Row | None]:
+    names = [sys.intern(name) for name in names]  # code that asks for a name need not compare its characters then
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
