@@ -8,19 +8,30 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
-from rowcast import in_flight
+from rowcast import in_flight, threads
 
 
 @contextmanager
 def inline() -> Iterator[None]:
-    """One after the other. Stands in for the event loop and its threads."""
+    """One after the other. Stands in for the event loop and for threads."""
     saved = in_flight.finish, in_flight.each, in_flight.both, in_flight.in_thread
     in_flight.finish, in_flight.each, in_flight.both = _finish, _each, _both  # type: ignore[assignment]
     in_flight.in_thread = _here  # type: ignore[assignment]
     try:
-        yield
+        with without_threads():
+            yield
     finally:
         in_flight.finish, in_flight.each, in_flight.both, in_flight.in_thread = saved
+
+
+@contextmanager
+def without_threads() -> Iterator[None]:
+    """Files are put and fetched one after the other, so that each run makes the same calls in the same order."""
+    saved, threads.each = threads.each, lambda work, items, most: [work(item) for item in items]
+    try:
+        yield
+    finally:
+        threads.each = saved
 
 
 def _finish(work: Coroutine[Any, Any, Any]) -> Any:

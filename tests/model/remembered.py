@@ -21,6 +21,7 @@ import numpy as np
 
 from rowcast import arrow, diff
 from rowcast.engine import engine, kept_engine
+from tests.model.inline import without_threads
 
 _connect, _batches = duckdb.connect, arrow.batches
 _RUN = re.compile(r"\d{8}T\d{6}\.\d{3}Z")  # what a run is called makes no difference to the engine
@@ -56,13 +57,15 @@ _memory = Memory()
 @contextmanager
 def remembered_engine(shared: Path | None = None) -> Iterator[None]:
     """Within, `duckdb.connect` gives connections that remember, with the processes of a `shared` folder too. One thread
-    each, so that a process can be forked. None is kept: each knows the files of its own folder alone."""
+    does all, so that a process can be forked, and statements come in the order that is remembered. None is kept: each
+    knows the files of its own folder alone."""
     duckdb.connect = Connection  # type: ignore[assignment,misc]
     diff.kept_engine = engine
     arrow.batches = _remembered_batches  # type: ignore[assignment]
     _memory.folder = shared
     try:
-        yield
+        with without_threads():
+            yield
     finally:
         duckdb.connect, arrow.batches, diff.kept_engine = _connect, _batches, kept_engine
         _memory.folder = None

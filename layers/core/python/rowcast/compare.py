@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from rowcast import columns as sql
-from rowcast import fingerprints
+from rowcast import fingerprints, threads
 from rowcast.fingerprints import Fingerprints
 from rowcast.models import Column, Manifest
 from rowcast.ports import SnapshotStore
@@ -76,28 +76,22 @@ class Sides(msgspec.Struct, kw_only=True, frozen=True):
 
 def changed_keys(number: int, sides: Sides, connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
     """How many rows of each side have no equal on the other, by fingerprints alone: old, new."""
-    found = fingerprints.differing(
-        old_fingerprints(number, sides, connection), new_fingerprints(number, sides, connection)
-    )
+    found = fingerprints.differing(*both_fingerprints(number, sides, connection))
     old, new = (sum(len(part.keys) for part in side) for side in found)
     return old, new
 
 
-def new_fingerprints(number: int, sides: Sides, connection: duckdb.DuckDBPyConnection) -> list[Fingerprints]:
-    over = None if sides.same_recipe else sides.common
-    return [_fingerprints(sides.manifest, number, over, sides, connection)]
-
-
-def old_fingerprints(number: int, sides: Sides, connection: duckdb.DuckDBPyConnection) -> list[Fingerprints]:
-    """File by file, those of the keys that the snapshot has in partition `number`."""
-    if sides.baseline is None:
-        return []
-    over = None if sides.same_recipe else sides.old_common
-    old_bits = len(sides.baseline.partitions).bit_length() - 1
-    return [
-        _fingerprints(sides.baseline, each, over, sides, connection).within(number, sides.bits)
-        for each in _overlapping(number, sides.bits, old_bits)
-    ]
+def both_fingerprints(
+    number: int, sides: Sides, connection: duckdb.DuckDBPyConnection
+) -> tuple[list[Fingerprints], list[Fingerprints]]:
+    """File by file, old and new, those of the keys that the snapshot has in partition `number`."""
+    old: list[int] = []
+    if sides.baseline is not None:
+        old = _overlapping(number, sides.bits, len(sides.baseline.partitions).bit_length() - 1)
+    _fetch([*(_needed(sides.old, each, sides) for each in old), _needed(sides.manifest, number, sides)], sides)
+    over, old_over = (None, None) if sides.same_recipe else (sides.common, sides.old_common)
+    before = [_fingerprints(sides.old, each, old_over, sides, connection).within(number, sides.bits) for each in old]
+    return before, [_fingerprints(sides.manifest, number, over, sides, connection)]
 
 
 def _overlapping(number: int, bits: int, old_bits: int) -> list[int]:
@@ -116,17 +110,13 @@ def _fingerprints(
     connection: duckdb.DuckDBPyConnection,
 ) -> Fingerprints:
     """`over`: compute them anew over these columns, since the stored ones cover others."""
-    partition = manifest.partitions[number]
-    if partition.key is None:
+    file = _needed(manifest, number, sides)
+    if file is None:
         return fingerprints.none(number)
-    if over is None and partition.fingerprints:
-        path = sides.scratch / f"{manifest.run}-{number:05d}.fingerprints"
-        sides.snapshots.fetch(partition.fingerprints, partition.checksums[1], path)
-        return fingerprints.read(path, number)
+    if file.path.suffix == ".fingerprints":
+        return fingerprints.read(file.path, number)
     stored = "_fingerprint" if over is None else sides.fingerprint(over)
-    return fingerprints.compute(
-        connection, fetched(manifest, number, sides), sql.key_hash(key_columns(manifest)), stored, number
-    )
+    return fingerprints.compute(connection, file.path, sql.key_hash(key_columns(manifest)), stored, number)
 
 
 def key_columns(manifest: Manifest) -> list[Column]:
@@ -134,11 +124,45 @@ def key_columns(manifest: Manifest) -> list[Column]:
     return [by_name[name] for name in manifest.primary_key]
 
 
+class _File(NamedTuple):
+    """What is stored under a key, and where it is fetched to."""
+
+    key: str
+    checksum: str
+    path: Path
+
+
+def _needed(manifest: Manifest, number: int, sides: Sides) -> _File | None:
+    """The file that tells a partition's fingerprints: that of its rows where those that are stored do not compare or
+    are no file of their own. None for an empty partition."""
+    partition = manifest.partitions[number]
+    if partition.key is None or not (sides.same_recipe and partition.fingerprints):
+        return _rows_file(manifest, number, sides)
+    path = sides.scratch / f"{manifest.run}-{number:05d}.fingerprints"
+    return _File(partition.fingerprints, partition.checksums[1], path)
+
+
+def _rows_file(manifest: Manifest, number: int, sides: Sides) -> _File | None:
+    partition = manifest.partitions[number]
+    if partition.key is None:
+        return None
+    return _File(partition.key, partition.checksums[0], sides.scratch / f"{manifest.run}-{number:05d}.parquet")
+
+
+def fetch_rows(wanted: Iterable[tuple[Manifest, int]], sides: Sides) -> None:
+    """The files of these partitions' rows, at once, before each is asked for."""
+    _fetch((_rows_file(manifest, number, sides) for manifest, number in wanted), sides)
+
+
 def fetched(manifest: Manifest, number: int, sides: Sides) -> Path:
     """The file of a partition's rows, which is fetched once."""
-    partition = manifest.partitions[number]
-    assert partition.key is not None, "an empty partition has no rows to fetch"
-    path = sides.scratch / f"{manifest.run}-{number:05d}.parquet"
-    if not path.exists():
-        sides.snapshots.fetch(partition.key, partition.checksums[0], path)
-    return path
+    file = _rows_file(manifest, number, sides)
+    assert file is not None, "an empty partition has no rows to fetch"
+    _fetch([file], sides)
+    return file.path
+
+
+def _fetch(files: Iterable[_File | None], sides: Sides) -> None:
+    """Each that is not there yet, several at once."""
+    missing = {file for file in files if file is not None and not file.path.exists()}
+    threads.each(lambda file: sides.snapshots.fetch(*file), sorted(missing), threads.FILES)

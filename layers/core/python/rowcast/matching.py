@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rowcast import fingerprints, pairing
-from rowcast.compare import Sides, new_fingerprints, old_fingerprints
+from rowcast.compare import Sides, both_fingerprints
 from rowcast.pairing import Pairs, Side
 from rowcast.picking import key_hashes, other_keys
 
@@ -42,7 +42,7 @@ def find(
     those that changed. A file of rows is fetched only if a row of it is wanted."""
     import numpy as np
 
-    before, after = old_fingerprints(number, sides, connection), new_fingerprints(number, sides, connection)
+    before, after = both_fingerprints(number, sides, connection)
     some, others = (before, after) if whole else fingerprints.differing(before, after)
     if owed and not whole:
         heads = list(owed)

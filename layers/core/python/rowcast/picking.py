@@ -10,7 +10,7 @@ from rowcast import arrow, changetext, columnar
 from rowcast import columns as sql
 from rowcast.changetext import Compared, free_name
 from rowcast.chunks import Batch, Layout
-from rowcast.compare import Sides, fetched, key_columns
+from rowcast.compare import Sides, fetch_rows, fetched, key_columns
 from rowcast.engine import registered, run
 from rowcast.models import Column, Manifest, Row, from_json
 from rowcast.pairing import FILE_BITS, NOWHERE, Pairs
@@ -54,6 +54,7 @@ def differences(
     """The rows of these changes, in the same order. `wanted`: as in `changetext.select`. `assumed`: nobody compared
     keys; raises OtherKeys where a row that is told as changed has another one than it had."""
     step = slice_rows(sides)
+    _fetch(pairs.old, pairs.new, sides)
     for start in range(0, len(pairs), step):
         some = pairs.at(slice(start, start + step))
         found = _read(some, sides, wanted, connection)
@@ -61,6 +62,20 @@ def differences(
             if assumed and columnar.have_other_keys(found, some):
                 raise OtherKeys
             yield from columnar.batches(found, some)
+
+
+def _fetch(old: Places, new: Places, sides: Sides) -> None:
+    """The files in which these rows lie, of both sides at once."""
+    wanted = [(sides.old, file) for file in _files(old)]
+    fetch_rows([*wanted, *((sides.manifest, file) for file in _files(new))], sides)
+
+
+def _files(places: Places) -> list[int]:
+    import numpy as np
+
+    files = places[places != NOWHERE] >> FILE_BITS
+    found: list[int] = files[:1].tolist() if (files == files[:1]).all() else np.unique(files).tolist()
+    return found
 
 
 def slice_rows(sides: Sides) -> int:
@@ -122,7 +137,7 @@ def _rows(
 
     numbers = np.flatnonzero(places != NOWHERE)
     files, rows = places[numbers] >> FILE_BITS, places[numbers] & (2**FILE_BITS - 1)
-    several = files[:1].tolist() if (files == files[:1]).all() else np.unique(files).tolist()
+    several = _files(places)
     names = ", ".join(_named(column, len(several) > 1) for column in columns)
     parts = []
     for file in several:
@@ -184,6 +199,7 @@ def other_keys(before: Places, after: Places, sides: Sides, connection: duckdb.D
     """Which of rows side by side have different keys."""
     import numpy as np
 
+    _fetch(before, after, sides)
     found = np.zeros(len(before), bool)
     for start in range(0, len(before), SLICE_ROWS):
         some = slice(start, start + SLICE_ROWS)
