@@ -216,7 +216,7 @@ def _take(source: Source, folder: Path, rows_before: int, memory: int) -> Manife
     from rowcast.definition import Limits
     from rowcast.models import Column
     from rowcast.snapshot import Taking, partition_bits, take_snapshot
-    from rowcast.staging import EMPTY
+    from rowcast.storing import EMPTY
     from tests import fakes
 
     states = fakes.FakeStateStore()

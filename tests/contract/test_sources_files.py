@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from rowcast.engine import engine
 from rowcast.errors import SourceFailed
 from tests.sources_support import BUCKET, PREFIX, Answer, Folder, ask, s3_folder
 
@@ -158,8 +159,26 @@ def test_a_query_reaches_nothing_outside_its_source(folder: Folder, query: str) 
 
 def test_only_the_files_that_a_query_names_are_fetched(folder: Folder) -> None:
     folder.put("huge.csv", "a\n1\n")
-    read(folder, "FROM orders")
-    assert [path.name for path in folder.scratch.glob("source/**/*.csv")] == ["orders.csv"]
+    assert files_around("FROM orders", folder)[0] == ["orders.csv"]
+
+
+def test_what_was_fetched_is_gone_when_it_has_been_read(folder: Folder) -> None:
+    assert files_around("FROM orders", folder)[1] == []
+    with pytest.raises(SourceFailed):
+        read(folder, "SELECT nothing FROM orders")
+    assert not list(folder.scratch.glob("source/**/*.csv"))
+
+
+def files_around(query: str, folder: Folder) -> tuple[list[str], list[str]]:
+    """The files of the scratch folder while a query's result is read, and afterwards."""
+
+    def there() -> list[str]:
+        return [path.name for path in folder.scratch.glob("source/**/*.csv")]
+
+    with engine(folder.scratch, 500) as connection:
+        with folder.source().query(query, connection):
+            during = there()
+        return during, there()
 
 
 def test_a_damaged_csv_file_is_named_by_its_line_alone(folder: Folder) -> None:

@@ -18,12 +18,14 @@ class Counted:
 
     def __init__(self, wanted: int) -> None:
         self.inside = self.most = 0
+        self.hands: set[int] = set()
         self._wanted = wanted
         self._changed = threading.Condition()
 
     def __call__(self, item: int) -> int:
         with self._changed:
             self.inside += 1
+            self.hands.add(threading.get_ident())
             self.most = max(self.most, self.inside)
             self._changed.notify_all()
             assert self._changed.wait_for(lambda: self.most >= self._wanted, SECONDS), "so many are never at once"
@@ -35,7 +37,7 @@ class Counted:
 def test_as_many_are_under_way_as_are_allowed_and_never_more(most: int) -> None:
     counted = Counted(most)
     assert threads.each(counted, range(20), most) == [-number for number in range(20)]
-    assert counted.most == most
+    assert counted.most == len(counted.hands) == most
 
 
 def test_answers_come_in_the_order_of_the_items_however_they_end() -> None:

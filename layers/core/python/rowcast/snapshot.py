@@ -15,7 +15,8 @@ from rowcast.lock import held
 from rowcast.models import Column, Manifest, Run
 from rowcast.ports import Clock, DebtStore, DefinitionStore, SnapshotStore, Source, StateStore
 from rowcast.replay import Past, past_runs
-from rowcast.staging import bound_buffers, index, repartition, stage, store_partition
+from rowcast.staging import bound_buffers, repartition, stage
+from rowcast.storing import EMPTY, Making, make_partitions, put_partitions
 
 MAX_PARTITIONS = 4096
 MOST_FIRST_BITS = 8
@@ -139,19 +140,18 @@ def take_snapshot(
         wanted = partition_bits(rows, bits if baseline else None, definition.limits.rows_per_partition)
         if files and wanted != bits:
             files = repartition(definition, columns, files, connection, scratch, (bits, wanted))
-        prints = index(definition, columns, files, connection)
-        prefix = f"snapshots/{definition.sync}/{run}/{needs.attempt}"
         same = baseline if baseline is not None and _same_form(columns, 2**wanted, baseline) else None
-        partitions = tuple(
-            store_partition(
-                f"{prefix}/{number:05d}",
-                files.get(number),
-                prints.get(number),
-                same.partitions[number] if same is not None else None,
-                needs.snapshots,
-            )
-            for number in range(2**wanted)
+        making = Making(
+            definition=definition,
+            columns=columns,
+            prefix=f"snapshots/{definition.sync}/{run}/{needs.attempt}",
+            same=same.partitions if same is not None else None,
+            scratch=scratch,
+            connection=connection,
         )
+        made = make_partitions(files, making)
+    put_partitions(made.values(), needs.snapshots)
+    partitions = tuple(made[number].partition if number in made else EMPTY for number in range(2**wanted))
     if same is not None and baseline_key and partitions == same.partitions:
         return Snapshot(key=baseline_key, manifest=same)
     manifest = Manifest(

@@ -1,27 +1,20 @@
-"""A query's result on local disk: partitioned, fingerprinted, and from there to the snapshot store."""
+"""A query's result on local disk: partitioned, each row with its hashes."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from rowcast import columns as sql
-from rowcast import fingerprints
 from rowcast.definition import Definition
-from rowcast.engine import columns as engine_columns
 from rowcast.engine import run
 from rowcast.errors import SourceFailed
-from rowcast.fingerprints import Fingerprints
-from rowcast.keys import check_keys, key_columns
-from rowcast.models import Column, Partition
-from rowcast.parquet import without_columns
-from rowcast.ports import SnapshotStore, Source
+from rowcast.keys import key_columns
+from rowcast.models import Column
+from rowcast.ports import Source
 
 if TYPE_CHECKING:
     import duckdb
@@ -34,15 +27,11 @@ PARQUET = (
 values in a row group is seldom smaller with a dictionary, and making one until then costs a sixth of the writing."""
 
 _KEY, _UPPER, _LOWER, _PARTITION = "_key_hash", "_fingerprint_upper", "_fingerprint_lower", "_key_hash_partition"
-_HASHES = (_KEY, _UPPER, _LOWER)
+HASHES = (_KEY, _UPPER, _LOWER)
 """Columns of a staged file that are not stored. No column of a source may be called like them."""
 
 LEAST_ROWS = 16_384
 """Of a row group: reading files of smaller ones costs more."""
-
-
-ROWS_INDEXED = 2_000_000
-"""At the same time: each takes about 110 bytes of memory."""
 
 
 class StagedFile(msgspec.Struct, frozen=True):
@@ -50,6 +39,10 @@ class StagedFile(msgspec.Struct, frozen=True):
 
     paths: tuple[Path, ...]
     rows: int
+
+    def give_up(self) -> None:
+        for path in self.paths:
+            path.unlink()
 
 
 def bound_buffers(connection: duckdb.DuckDBPyConnection, bits: int) -> None:
@@ -124,97 +117,37 @@ def repartition(
     bits: tuple[int, int],
 ) -> dict[int, StagedFile]:
     """The same rows in 2^bits[1] partitions instead of 2^bits[0]: as they lie, or, where that would make small row
-    groups or a partition is to be split, written anew."""
+    groups or a partition is to be split, written anew. Of what is split the disk holds one partition twice."""
     current, wanted = bits
-    if wanted > current or sum(file.rows for file in files.values()) < LEAST_ROWS << current:
-        relation = f"read_parquet('{scratch}/staged/*/*.parquet', hive_partitioning = false)"
-        return _write(connection, relation, key_columns(definition, columns), scratch / "restaged", wanted)
-    united: dict[int, StagedFile] = {}
+    keys, folder = key_columns(definition, columns), scratch / "restaged"
+    if wanted > current:
+        return _anew(files.values(), keys, folder, wanted, connection)
+    if sum(file.rows for file in files.values()) < LEAST_ROWS << current:
+        return _anew([_united(files.values())], keys, folder, wanted, connection)
+    united: dict[int, list[StagedFile]] = {}
     for number, file in sorted(files.items()):
-        before = united.get(number >> current - wanted, StagedFile((), 0))
-        united[number >> current - wanted] = StagedFile((*before.paths, *file.paths), before.rows + file.rows)
-    return united
+        united.setdefault(number >> current - wanted, []).append(file)
+    return {number: _united(some) for number, some in united.items()}
 
 
-class StagedIndex(msgspec.Struct, frozen=True):
-    """The fingerprints of a staged file, in a file beside it."""
-
-    path: Path
-    digest: str
-    checksum: str
-    bytes: int
-    has_twins: bool
+def _united(files: Iterable[StagedFile]) -> StagedFile:
+    several = list(files)
+    return StagedFile(tuple(path for file in several for path in file.paths), sum(file.rows for file in several))
 
 
-def index(
-    definition: Definition,
-    columns: Sequence[Column],
-    files: dict[int, StagedFile],
+def _anew(
+    files: Iterable[StagedFile],
+    keys: Sequence[Column],
+    folder: Path,
+    bits: int,
     connection: duckdb.DuckDBPyConnection,
-) -> dict[int, StagedIndex]:
-    """Raises SourceFailed unless each row has a key of its own.
-
-    Several partitions are sorted and hashed at the same time, each by one processor.
-    """
-    largest = max((file.rows for file in files.values()), default=1)
-    at_once = max(1, min(os.cpu_count() or 1, ROWS_INDEXED // largest))
-    made: dict[int, StagedIndex] = {}
-    listed = list(files.items())
-    with ThreadPoolExecutor(at_once) as workers:
-        for start in range(0, len(listed), at_once):
-            some = dict(listed[start : start + at_once])
-            read = [_read(file, connection) for file in some.values()]
-            made |= zip(some, workers.map(_index, some.values(), read), strict=True)
-    suspects = [file.paths for number, file in files.items() if made[number].has_twins]
-    nulls = [file.paths for number, file in files.items() if not number]  # where rows without a key hash lie
-    check_keys(definition, columns, connection, nulls_in=nulls, shared_in=suspects)
-    return made
-
-
-def _read(file: StagedFile, connection: duckdb.DuckDBPyConnection) -> Fingerprints:
-    parts, start = [], 0
-    for path in file.paths:
-        select = f"SELECT {', '.join(_HASHES)}, file_row_number::UBIGINT + {start} FROM"
-        keys, upper, lower, rows = engine_columns(
-            connection, f"{select} read_parquet('{path}', file_row_number = true)"
-        )
-        parts.append(Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows))
-        start += len(keys)
-    return fingerprints.joined(parts)
-
-
-def _index(file: StagedFile, unsorted: Fingerprints) -> StagedIndex:
-    found = fingerprints.in_order(unsorted)
-    path = file.paths[0].with_suffix(".fingerprints")
-    written = found.write(path)
-    return StagedIndex(path, written.digest, written.checksum, written.bytes, found.has_twins)
-
-
-EMPTY = Partition(key=None, rows=0, digest=hashlib.sha256().hexdigest(), bytes=0)
-
-
-def store_partition(
-    key: str,
-    file: StagedFile | None,
-    prints: StagedIndex | None,
-    same: Partition | None,
-    store: SnapshotStore,
-) -> Partition:
-    """`same`: the baseline's partition, which stands for an equal one. `key`: without the files' suffixes."""
-    if file is None or prints is None or not file.rows:
-        return EMPTY
-    if same is not None and same.digest == prints.digest:
-        return same
-    path = file.paths[0].with_suffix(".stored")
-    checksum = without_columns(file.paths, path, _HASHES)
-    store.put_file(f"{key}.parquet", path)
-    store.put_file(f"{key}.fingerprints", prints.path)
-    return Partition(
-        key=f"{key}.parquet",
-        rows=file.rows,
-        digest=prints.digest,
-        bytes=path.stat().st_size,
-        checksum=checksum,
-        fingerprints=f"{key}.fingerprints",
-        fingerprints_checksum=prints.checksum,
-    )
+) -> dict[int, StagedFile]:
+    """`files`: no two with rows for the same one of the 2^bits partitions."""
+    folder.mkdir()
+    found: dict[int, StagedFile] = {}
+    for number, file in enumerate(files):
+        paths = ", ".join(f"'{path}'" for path in file.paths)
+        relation = f"read_parquet([{paths}], hive_partitioning = false)"
+        found |= _write(connection, relation, keys, folder / str(number), bits)
+        file.give_up()
+    return found

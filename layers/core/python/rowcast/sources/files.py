@@ -73,6 +73,8 @@ class S3FilesSource:
             yield SourceResult(relation=f"(SELECT {', '.join(expressions)} FROM {view})", columns=columns)
         except duckdb.Error as error:
             raise _failure(error, objects) from None
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)  # the disk is needed for what was made of it
 
     def _without_folder(self, types: list[tuple[str, str]]) -> str:
         """The view with paths as in the source: those of the scratch folder would differ from run to run."""
