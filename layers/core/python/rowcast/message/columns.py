@@ -29,9 +29,9 @@ def from_columns(columns: dict[str, str | Field]) -> Render:
 
 # One function, since a call costs a tenth of what a row of ten columns does. The buffer that is written into stays from
 # row to row, and so do the objects that hold the values: each one that is made anew costs as much as three values.
-# Names are parameters since they are looked up quickest so.
+# They are parameters since names are looked up quickest so.
 _SOURCE = """
-def render(change, {kept}):
+def render(change{kept}):
     row = change.after
     if row is None:
         row = change.row
@@ -48,11 +48,13 @@ def render(change, {kept}):
 def _render(message: str, lines: list[str], known: dict[str, Any]) -> Render:
     """`lines`: code that puts values of `row` in their places; then `message`, code as well, encodes to its message.
     They name nothing but literals and what is `known`."""
+    source = _SOURCE.format(
+        kept="".join(f", {name}={name}" for name in known), lines="\n        ".join(lines), message=message
+    )
     buffer = bytearray()
-    known |= {"put_json": put_json, "buffer": buffer, "join": b"".join, "written": (buffer,), "UNSET": msgspec.UNSET}
-    kept = ", ".join(f"{name}={name}" for name in known)
-    known |= {"__builtins__": {}, "REFUSED": (KeyError, *_NO_JSON), "refusal_of": _refusal}
-    exec(_SOURCE.format(kept=kept, lines="\n        ".join(lines), message=message), known)  # noqa: S102
+    known |= {"__builtins__": {}, "UNSET": msgspec.UNSET, "REFUSED": (KeyError, *_NO_JSON), "refusal_of": _refusal}
+    known |= {"put_json": put_json, "buffer": buffer, "join": b"".join, "written": (buffer,)}
+    exec(source, known)  # noqa: S102
     return known["render"]  # type: ignore[no-any-return]
 
 
