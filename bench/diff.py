@@ -7,7 +7,6 @@ compressed as they are stored, and then dropped.
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import tempfile
 from pathlib import Path
@@ -187,8 +186,7 @@ def keys_alone(before: str, after: str, **_: Any) -> dict[str, Any]:
 
 
 def _all_partitions(before: str, after: str, work: Any) -> dict[str, Any]:
-    for module in ("duckdb", "numpy", "rowcast.diff", "rowcast.stores.bodies", "tests.fakes"):
-        importlib.import_module(module)  # once, before the workers are forked
+    data.import_once()
     from rowcast.snapshot import partitions_to_diff
 
     with timed():

@@ -114,10 +114,10 @@ def found(added: Iterable[int], changed: Iterable[int], removed: Iterable[int]) 
 
 def side_rowcast(folder: str, manifests: Sequence[str], **_: Any) -> dict[str, Any]:
     """The handlers' own step over every partition that differs, in as many processes as the machine has cores."""
-    import rowcast.diff  # noqa: F401 - once, before the workers are forked
-    from bench.data import FolderSnapshots
+    from bench.data import FolderSnapshots, import_once
     from rowcast.snapshot import partitions_to_diff
 
+    import_once()
     with timed():
         store = FolderSnapshots(Path(folder))
         before, after = (store.manifest(key) for key in manifests)
@@ -136,7 +136,7 @@ def _diffed(folder: str, manifests: Sequence[str], numbers: Sequence[int]) -> di
     from bench.data import FolderSnapshots
     from rowcast.compare import Sides
     from rowcast.diff import PartitionDiff, diff_partition
-    from rowcast.engine import engine, run
+    from rowcast.engine import kept_engine, run
     from rowcast.models import Run
     from tests import fakes
 
@@ -145,7 +145,7 @@ def _diffed(folder: str, manifests: Sequence[str], numbers: Sequence[int]) -> di
     changes, states = Noting(), fakes.FakeStateStore()
     opened = Run(sync="orders", run="r", generation=1, execution="e", definition="d", started_at=0.0)
     for number in numbers:
-        with tempfile.TemporaryDirectory(dir=folder) as scratch, engine(Path(scratch), ENGINE_MB) as connection:
+        with tempfile.TemporaryDirectory(dir=folder) as scratch, kept_engine(Path(scratch), ENGINE_MB) as connection:
             run(connection, "SET threads = 1")
             needs = PartitionDiff(
                 definition=definition(),
