@@ -170,7 +170,16 @@ class TableSource:
 
 def import_once() -> None:
     """What a diff imports when it begins, so that forked workers have it: other sides import before they are timed."""
-    for module in ("duckdb", "numpy", "isal.isal_zlib", "rowcast.diff", "rowcast.stores.bodies", "tests.fakes"):
+    arrays = ("numpy.ctypeslib", "numpy.ma")
+    for module in (
+        "duckdb",
+        *arrays,
+        "isal.isal_zlib",
+        "xxhash",
+        "rowcast.diff",
+        "rowcast.stores.bodies",
+        "tests.fakes",
+    ):
         importlib.import_module(module)
 
 

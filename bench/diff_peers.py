@@ -60,18 +60,19 @@ def cases(size: Size) -> list[Case]:
 def _case(rows: int, size: Size) -> Case:
     slow = 1 if rows > 1_000_000 else 2
     side = "bench.diff_peers:side_"
+    behind = Goal(at_least=1)
     sides = [
         Side(name="Rowcast", call=f"{side}rowcast", role="ours", goal=Goal(peak_mb=300)),
-        Side(name="DuckDB, full join", call=f"{side}duckdb"),
-        Side(name="pandas, outer merge", call=f"{side}pandas", rounds=slow, timeout=1200),
-        Side(name="PostgreSQL, full join", call=f"{side}postgres", rounds=slow, timeout=1200),
-        Side(name="reladiff, in PostgreSQL", call=f"{side}reladiff", rounds=slow, timeout=1200),
-        Side(name="Spark, local", call=f"{side}spark", rounds=1, timeout=1200),
+        Side(name="DuckDB, full join", call=f"{side}duckdb", goal=behind),
+        Side(name="pandas, outer merge", call=f"{side}pandas", goal=behind, rounds=slow, timeout=1200),
+        Side(name="PostgreSQL, full join", call=f"{side}postgres", goal=behind, rounds=slow, timeout=1200),
+        Side(name="reladiff, in PostgreSQL", call=f"{side}reladiff", goal=behind, rounds=slow, timeout=1200),
+        Side(name="Spark, local", call=f"{side}spark", goal=behind, rounds=1, timeout=1200),
     ]
     if rows <= 1_000_000:
-        sides.append(Side(name="datacompy (pandas)", call=f"{side}datacompy", rounds=1, timeout=600))
+        sides.append(Side(name="datacompy (pandas)", call=f"{side}datacompy", goal=behind, rounds=1, timeout=600))
     if rows <= 200_000:
-        sides.append(Side(name="csv-diff", call=f"{side}csv_diff", rounds=1, timeout=600))
+        sides.append(Side(name="csv-diff", call=f"{side}csv_diff", goal=behind, rounds=1, timeout=600))
     return Case(
         name=f"peers-{rows}",
         title=f"{rows:,} rows × 10",
