@@ -189,6 +189,30 @@ def test_a_damaged_csv_file_is_named_by_its_line_alone(folder: Folder) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        ("latin.csv", "a,b\n1,Zoë\n".encode("latin-1"), "latin.csv cannot be read at line 2 .* encoding = 'latin-1'"),
+        ("noise.csv", bytes(range(256)) * 20, "noise.csv cannot be read"),
+        ("cut.json", b'{"a":"secret"}\n{"a":', "cut.json cannot be read .* Its JSON is not valid"),
+        ("no.parquet", b"secret", "no.parquet cannot be read .* It is no Parquet file"),
+        ("no.csv.gz", b"secret,b\n1,2\n", "no.csv.gz cannot be read .* It is not compressed with gzip"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_named(folder: Folder, name: str, body: bytes, said: str) -> None:
+    folder.put(name, body)
+    with pytest.raises(SourceFailed, match=said) as caught:
+        read(folder, f"SELECT * FROM '{name}', 'orders.csv'")
+    assert "secret" not in str(caught.value)
+    assert str(folder.scratch) not in str(caught.value)
+
+
+def test_an_empty_csv_file_is_named(folder: Folder) -> None:
+    folder.put("empty.csv", "")
+    with pytest.raises(SourceFailed, match="empty.csv cannot be read .* It is empty"):
+        read(folder, "FROM empty")
+
+
 def test_a_source_without_files_or_without_access_says_so(folder: Folder) -> None:
     source = folder.source()
     source._prefix = "elsewhere/"
@@ -197,3 +221,8 @@ def test_a_source_without_files_or_without_access_says_so(folder: Folder) -> Non
     source._bucket = "no-such-bucket"
     with pytest.raises(SourceFailed, match="Cannot list s3://no-such-bucket/elsewhere/: NoSuchBucket"):
         ask(source, "FROM orders", folder.scratch)
+
+
+def test_a_csv_file_that_is_not_utf_8_is_read_by_its_encoding(folder: Folder) -> None:
+    folder.put("latin.csv", "a,b\n1,Zoë\n".encode("latin-1"))
+    assert read(folder, "FROM read_csv('latin.csv', encoding = 'latin-1')").rows == [{"a": 1, "b": "Zoë"}]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rowcast.arrival import normalize, refusal_in
+from rowcast.arrival import normalize
 from rowcast.errors import SourceFailed
 from rowcast.ports import SourceResult
+from rowcast.sources import files_errors
 from rowcast.sources.files_sql import Reference, reader, references, rewritten, stem, with_arguments
 from rowcast.sources.files_types import HEADER, options
 from rowcast.sqltext import literal, quote
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import duckdb
 
 _VIEW = "rowcast_files"
-_LISTED = 20
 _NUMBERED = re.compile(r"_[0-9]+$")
 _SHOWS_PATHS = re.compile(r"filename|\b(read_text|read_blob|glob)\b", re.IGNORECASE)
 
@@ -72,7 +72,8 @@ class S3FilesSource:
             view = self._without_folder(types) if _SHOWS_PATHS.search(query) else _VIEW
             yield SourceResult(relation=f"(SELECT {', '.join(expressions)} FROM {view})", columns=columns)
         except duckdb.Error as error:
-            raise _failure(error, objects) from None
+            queried = {item.name for matches in wanted.values() for item in matches}
+            raise files_errors.failure(error, queried, [item.name for item in objects]) from None
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)  # the disk is needed for what was made of it
 
@@ -216,10 +217,8 @@ def _pattern(name: str) -> re.Pattern[str]:
     )
 
 
-def _names(objects: Sequence[_Object]) -> str:
-    names = sorted(item.name for item in objects)
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+def _names(objects: Iterable[_Object]) -> str:
+    return files_errors.names([item.name for item in objects])
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -230,19 +229,3 @@ def _lock(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
         connection.execute("SET enable_external_access = false")
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET lock_configuration = true")
-
-
-def _failure(error: Exception, objects: Sequence[_Object]) -> SourceFailed:
-    """DuckDB's texts quote values and lines of files, except where it has only looked at the query."""
-    import duckdb
-
-    text = str(error)
-    if isinstance(error, duckdb.CatalogException):
-        return SourceFailed(f"DuckDB refused the query: {text.splitlines()[0]} The files are: {_names(objects)}.")
-    if isinstance(error, duckdb.BinderException | duckdb.ParserException | duckdb.PermissionException):
-        return SourceFailed(f"DuckDB refused the query: {text.splitlines()[0]}")
-    if ours := refusal_in(text):
-        return SourceFailed(ours)
-    line = re.search(r"CSV Error on Line: (\d+)", text)
-    where = f" A CSV file cannot be read at line {line[1]}." if line else ""
-    return SourceFailed(f"The query failed over its files ({type(error).__name__}).{where}")
