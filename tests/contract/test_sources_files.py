@@ -209,7 +209,7 @@ def test_a_file_that_is_not_what_its_name_says_is_named(folder: Folder, name: st
 
 def test_an_empty_csv_file_is_named(folder: Folder) -> None:
     folder.put("empty.csv", "")
-    with pytest.raises(SourceFailed, match="empty.csv cannot be read .* It is empty"):
+    with pytest.raises(SourceFailed, match=r"empty.csv cannot be read .* It is empty"):
         read(folder, "FROM empty")
 
 

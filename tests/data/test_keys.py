@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from rowcast.definition import Trigger, Triggers
 from rowcast.models import from_json
 from rowcast.ports import Verdict
 from tests.data.files import FilesWorld, files_world, values
@@ -49,6 +51,33 @@ def test_a_row_is_followed_by_a_key_of_any_type(world: FilesWorld, key: str) -> 
     changes = world.sent_changes()
     assert [change.operation for change in changes] == ["added", "changed"]
     assert all(change.key == [EVERY_KEY[key]] for change in changes)
+
+
+ON = Trigger(bus="bus", source="com.shop", detail_type="Row")
+ON_OTHER = Triggers(added=ON, changed=structs.replace(ON, columns=("v", "other")), removed=ON)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ({"triggers": ON_OTHER}, "The changed trigger of orders names other, which the query's result does not have"),
+        ({"mask": ("other",)}, "The mask of orders names other, which the query's result does not have"),
+    ],
+)
+def test_a_trigger_or_a_mask_on_a_column_that_is_not_there_stops_the_run_and_loses_no_change(
+    world: FilesWorld, what: dict[str, Any], said: str
+) -> None:
+    world.run_with(values("1, 'a'"))
+    world.deploy(sync_definition(**what))
+    failed = world.run_with(values("1, 'b'"))
+    assert (failed["status"], failed["reason"].startswith(said)) == ("failed", True)
+    assert "its columns are id, v. Correct" in failed["reason"]
+    world.deploy(sync_definition())
+    assert world.run()["status"] == "completed"
+    assert [(change.operation, change.columns) for change in world.sent_changes()] == [
+        ("added", []),
+        ("changed", ["v"]),
+    ]
 
 
 def test_texts_that_look_alike_are_keys_of_their_own(world: FilesWorld) -> None:

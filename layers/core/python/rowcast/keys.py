@@ -1,4 +1,4 @@
-"""The primary key of a result: what must hold before anything of it is compared or sent."""
+"""The primary key of a result, and the other columns that a sync names: what must hold before anything is compared."""
 
 from __future__ import annotations
 
@@ -21,16 +21,30 @@ KEY_EXAMPLES = 3
 
 
 def key_columns(definition: Definition, columns: Sequence[Column]) -> list[Column]:
+    """Those of the primary key. Raises SourceFailed as `check_names` does."""
     by_name = {column.name: column for column in columns}
-    missing = [name for name in definition.primary_key if name not in by_name]
-    if missing:
-        # A broken CSV file has values where its names should be.
-        there = f"; its columns are {', '.join(by_name)}" if all(name.isidentifier() for name in by_name) else ""
-        raise SourceFailed(
-            f"The primary key of {definition.sync} names {', '.join(missing)}, which the query's result does not have"
-            f"{there}. Correct `model.primary_key` or select the column."
-        )
+    check_names(definition, list(by_name))
     return [by_name[name] for name in definition.primary_key]
+
+
+def check_names(definition: Definition, names: Sequence[str]) -> None:
+    """Raises SourceFailed if the key, the changed trigger or the mask names a column that is none of these.
+
+    A trigger on a column that is not there would pass over all changes for good, and a mask would hide nothing.
+    """
+    changed = definition.triggers.changed
+    for what, field, wanted in (
+        ("primary key", "model.primary_key", definition.primary_key),
+        ("changed trigger", "triggers.changed.columns", (changed and changed.columns) or ()),
+        ("mask", "mask", definition.mask),
+    ):
+        if missing := [name for name in wanted if name not in names]:
+            # A broken CSV file has values where its names should be.
+            there = f"; its columns are {', '.join(names)}" if all(map(str.isidentifier, names)) else ""
+            raise SourceFailed(
+                f"The {what} of {definition.sync} names {', '.join(missing)}, which the query's result does not have"
+                f"{there}. Correct `{field}` or select the column."
+            )
 
 
 _EXACT_NUMBERS = {"integer", "decimal"}
