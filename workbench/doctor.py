@@ -12,8 +12,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from rowcast.definition import Definition, EventBridgeDestination, FilesSource, LambdaDestination, SecretRef
 from rowcast.errors import RowcastError
+from rowcast.keys import check_names
 from rowcast.models import Deployment
-from workbench import policies, rights
+from workbench import named, policies, rights
 from workbench.deployment import Place
 from workbench.one_row import Refused, invoke
 
@@ -123,10 +124,25 @@ class Patient:
             yield self._say("source", "warn" if far else "fail", str(error), todo=todo)
             return
         yield self._say("source", "ok", f"The query runs read-only and gives {len(columns)} columns.")
+        yield from self._columns(columns)
         if missing := [name for name in names if name not in columns]:
             yield self._say("key", "fail", f"The query gives no column {', '.join(missing)}.", todo=_KEY)
             return
         yield self._key(query, [f'"{name.replace(chr(34), chr(34) * 2)}"' for name in names])
+
+    def _columns(self, there: list[str]) -> Iterator[Check]:
+        """What the sync names beside its key, against what the query gives."""
+        if set(self.definition.primary_key) <= set(there):
+            try:
+                check_names(self.definition, there)
+            except RowcastError as error:
+                yield self._say("columns", "fail", str(error), todo="A run would stop before anything is sent.")
+        if rejecting := named.rejecting(self.definition, there):
+            found = f"The query gives no column {', '.join(rejecting)}, which the message is made of."
+            yield self._say("columns", "fail", found, todo="Every row would be rejected.")
+        if empty := named.empty(self.definition, there):
+            found = f"Templates name what the query does not give: {', '.join(empty)}."
+            yield self._say("columns", "warn", found, todo="It renders as nothing, or as null.")
 
     def _key(self, query: str, quoted: list[str]) -> Check:
         key = quoted[0] if len(quoted) == 1 else f"({', '.join(quoted)})"

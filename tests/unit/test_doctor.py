@@ -215,6 +215,38 @@ def test_a_template_that_is_interpreted_is_a_warning_that_names_the_reason(
     assert [(check.check, check.status, check.found) for check in one._template()] == [("template", status, found)]
 
 
+EVENT = Trigger(bus="bus", source="com.shop", detail_type="Order {{ row.kind }}")
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "found"),
+    [
+        ({"mask": ("vv",)}, "fail", "The mask of orders names vv, which the query's result does not have"),
+        ({"message": Message(column="order")}, "fail", "no column order (did you mean order_id?), which the message"),
+        ({"message": Message(columns={"a": "orderid", "b": "v"})}, "fail", "orderid (did you mean order_id?)"),
+        ({"message": Message(template='{"a": {{ row.orderid }}}')}, "warn", "row.orderid (did you mean order_id?)."),
+        ({"message": Message(template="{\"a\": {{ previous['no such'] }}}")}, "warn", "previous['no such']."),
+        ({"message": Message(template='{"a": {{ rwo.v }}}')}, "warn", "not give: rwo (did you mean row?)."),
+        ({"triggers": Triggers(removed=EVENT)}, "warn", "row.kind."),
+        ({"triggers": Triggers(removed=EVENT), "message": Message(column="v")}, "warn", "row.kind."),
+    ],
+)
+def test_a_column_that_is_named_and_not_there_is_found_before_a_run(
+    what: dict[str, Any], status: str, found: str
+) -> None:
+    one = patient(sync_definition(primary_key=("order_id",), **what))
+    [check] = one._columns(["order_id", "v"])
+    assert (check.check, check.status) == ("columns", status)
+    assert found in check.found
+
+
+def test_a_sync_whose_columns_are_all_there_is_told_nothing_of_them() -> None:
+    template = """{% for one in row.v %}{% assign a = one.b %}{{ forloop.index }}{% endfor %}
+        {"a": {{ row.v.deep[0] | default: change.id }}, "b": {{ previous['order_id'] }}, "c": "{{ sync.name }}"}"""
+    one = patient(sync_definition(primary_key=("order_id",), message=Message(template=template)))
+    assert list(one._columns(["order_id", "v"])) == []
+
+
 def test_a_sync_without_a_template_is_not_checked_for_one() -> None:
     assert list(patient(sync_definition())._template()) == []
 
