@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from rowcast import chunks, columnar, pairing
+from rowcast import columnar, pairing, retyping
 from rowcast.chunks import Batch, Filling, WrittenChunk, cut
 from rowcast.compare import Sides
 from rowcast.definition import Definition, LambdaDestination, Triggers
@@ -24,7 +24,6 @@ from rowcast.matching import Found, find
 from rowcast.models import (
     Change,
     Chunk,
-    ColumnType,
     Counts,
     Debt,
     Manifest,
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
 
 CHUNK_CHANGES = 200
 CHUNK_BYTES = 2_000_000
-EXACT_FLOATS = 2**53
-"""Below it every whole number has a float of its own."""
 
 
 class Diffing(msgspec.Struct, kw_only=True, frozen=True):
@@ -259,32 +256,6 @@ def _fresh_changes(
     counts.skipped += len(sending) - found
 
 
-def _suspects(sides: Sides) -> dict[str, tuple[ColumnType, ColumnType]]:
-    """The columns whose types before and now are not one, with these."""
-    before = {column.name: column.type for column in sides.old_common}
-    return {
-        column.name: (before[column.name], column.type) for column in sides.common if before[column.name] != column.type
-    }
-
-
-def _note_retyped(
-    chunk: WrittenChunk, suspects: dict[str, tuple[ColumnType, ColumnType]], retyped: dict[str, int]
-) -> None:
-    """Counts, by column, the rows in which a column differs between two types whose values don't compare."""
-    for change in chunks.decoder.decode(to_json(chunk)).chunk().changes:
-        old, new = change.before or {}, change.after or {}
-        for name in suspects.keys() & set(change.columns):
-            if None not in (old.get(name), new.get(name)) and not _comparable(*suspects[name], old[name]):
-                retyped[name] = retyped.get(name, 0) + 1
-
-
-def _comparable(before: ColumnType, after: ColumnType, value: Any) -> bool:
-    """Whether a value of one type compares with one of the other by what it is: numbers do while they are exact."""
-    if {before, after} <= {"integer", "decimal"}:
-        return True
-    return (before, after) == ("integer", "float") and abs(value) < EXACT_FLOATS
-
-
 class Written(msgspec.Struct):
     """What was written of a partition."""
 
@@ -294,14 +265,14 @@ class Written(msgspec.Struct):
 
 def _write_chunks(number: int, batches: Iterator[Batch], counts: Counts, needs: PartitionDiff) -> Written:
     written = Written()
-    suspects = _suspects(needs.sides)
+    suspects = retyping.suspects(needs.sides)
     for filling in cut(batches, chunk_changes(needs.definition), CHUNK_BYTES):
         chunk = _chunk(f"{number:05d}-{len(written.ids):06d}", filling, needs)
         needs.changes.put_chunk(chunk)
         written.ids.append(chunk.id)
         setattr(counts, filling.operation, getattr(counts, filling.operation) + filling.count)
         if suspects and filling.operation == "changed":
-            _note_retyped(chunk, suspects, written.retyped)
+            retyping.note(chunk, suspects, written.retyped)
     return written
 
 
