@@ -158,8 +158,8 @@ MUTATIONS = [
         "compare by text",
         "I10",
         "canonical.py",
-        "    return _CANONICAL[column.type](reference(column.name, table))",
-        "    return f'{reference(column.name, table)}::VARCHAR'",
+        "    return _CANONICAL[column_type](value)\n",
+        "    return f'{value}::VARCHAR'\n",
     ),
     Mutation(
         "forget the doubt of an earlier run",
@@ -262,7 +262,7 @@ def main(names: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / "tree"
         ignore = shutil.ignore_patterns(
-            ".git", ".venv", "node_modules", "cdk.out*", ".cache", ".rowcast", "__pycache__"
+            ".git", ".venv*", "node_modules", "build", "cdk.out*", ".cache", ".rowcast", "__pycache__"
         )
         shutil.copytree(ROOT, tree, ignore=ignore)
         if broken := first_failure(tree, *SUITE):
