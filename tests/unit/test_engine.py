@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from rowcast.engine import kept_engine, run
+from rowcast.wiring import scratch
 
 MB = 100
 
@@ -43,3 +45,12 @@ def test_it_reads_and_writes_in_no_other_folder(tmp_path: Path) -> None:
         run(connection, f"COPY (SELECT 1) TO '{inside / 'first' / 'file.parquet'}'")
         with pytest.raises(duckdb.PermissionException):
             run(connection, f"COPY (SELECT 1) TO '{tmp_path / 'file.parquet'}'")
+
+
+def test_scratch_folders_outlive_one_who_tidies_the_temporary_folder() -> None:
+    with scratch() as folder:
+        home = Path(folder).parent
+    shutil.rmtree(home)
+    with scratch() as folder, kept_engine(Path(folder), MB) as connection:
+        assert Path(folder).parent == home
+        run(connection, f"COPY (SELECT 1) TO '{folder}/file.parquet'")

@@ -369,7 +369,9 @@ def services() -> Services:
 def scratch() -> tempfile.TemporaryDirectory[str]:
     """A folder of this invocation alone: warm and neighbouring invocations share /tmp. It lies in one of this process,
     where an engine may be kept for the next."""
-    return tempfile.TemporaryDirectory(dir=_home().name, ignore_cleanup_errors=True)
+    home = Path(_home().name)
+    home.mkdir(mode=0o700, exist_ok=True)  # who tidies /tmp may have removed it
+    return tempfile.TemporaryDirectory(dir=home, ignore_cleanup_errors=True)
 
 
 @cache
