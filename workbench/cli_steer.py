@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rowcast.errors import RowcastError
-from workbench.options import COMPLETED, FAILED, UsageFault, as_json, emit, ready, silent, where_options
+from workbench.options import COMPLETED, FAILED, UsageFault, as_json, counted, emit, ready, silent, where_options
 
 if TYPE_CHECKING:
     from rowcast.models import Mode
@@ -93,7 +93,9 @@ def resync(project: Path, /, sync: str, yes: bool, because: str, json_: bool, **
     question = ""
     if not yes:
         document = _planned(place, sync, json_)
-        question = f"{sync}: send all {document['rows']} rows, and {document['removed']} that were removed?"
+        question = (
+            f"{sync}: send all {counted(document['rows'], 'row')}, and {document['removed']:,} that were removed?"
+        )
     return _steered(place, sync, "resync", question, json_, because=because)
 
 
@@ -126,7 +128,7 @@ def discard(
     only, count, generation = steering.owed(place, sync, keys, reason)
     if not count:
         return _nothing(sync, json_)
-    question = "" if yes else f"{sync}: give up on {count} rows that are owed?"
+    question = "" if yes else f"{sync}: give up on {counted(count, 'row')} that it owes?"
     return _steered(place, sync, "discard", question, json_, because=because, only=only, generation=generation)
 
 
@@ -146,7 +148,7 @@ def retry(
     if only is not None and not count:
         return _nothing(sync, json_)
     more = "" if only is not None else ", and whatever else differs by now"
-    question = "" if yes else f"{sync}: send {count} rows that are owed{more}?"
+    question = "" if yes else f"{sync}: send {counted(count, 'row')} that it owes{more}?"
     return _steered(place, sync, "retry", question, json_, because=because, only=only)
 
 
@@ -196,7 +198,7 @@ def replay(
             return _nothing(sync, json_, f"Nothing can be sent again. {left}".strip())
         (silent if json_ else click.echo)(left or "Nothing is left out.")
         counts = ", ".join(f"{document[word]} {word}" for word in ("added", "changed", "removed"))
-        question = f"{sync}: send {total} past changes again ({counts})?"
+        question = f"{sync}: send {counted(total, 'past change')} again ({counts})?"
     return _steered(place, sync, "replay", question, json_, because=because, replays=replays, only=only)
 
 
@@ -255,7 +257,7 @@ def rename(project: Path, /, sync: str, name: str, yes: bool, because: str, json
     if json_:
         emit([record])
     else:
-        click.echo(f"{sync} is {name} now, with its baseline and {renaming.owed(record['debts'])}.")
+        click.echo(f"{sync} is {name} now, with its baseline and {counted(record['debts'], 'row')} that it owes.")
         click.echo(f"Rename its file to syncs/{name}.yaml and deploy. Until then neither runs.")
     return COMPLETED
 

@@ -84,6 +84,11 @@ def ready(project: Path, sync: str, *, local: bool, profile: str | None, stack: 
     return place
 
 
+def counted(count: int, noun: str) -> str:
+    """1 row, 2,000 rows."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def no_such(name: str, names: Iterable[str], what: str = "sync") -> UsageFault:
     from project.nearest import nearest
 

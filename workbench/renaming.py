@@ -12,6 +12,7 @@ from rowcast.errors import RunFailed
 from rowcast.models import Debt, Head, Run
 from rowcast.open import run_id
 from workbench.deployment import Place
+from workbench.options import counted
 
 _FIRST, _LAST = "0" * 32, "f" * 32
 _AT_ONCE = 500
@@ -22,11 +23,8 @@ def question(place: Place, sync: str, name: str) -> str:
     head = _head(place, sync)
     if head is None or not head.token:
         return ""
-    return f"{sync}: take its baseline and {owed(head.owed)} along to {name}? Under its old name it will not run again."
-
-
-def owed(count: int) -> str:
-    return "1 row that is owed" if count == 1 else f"{count} rows that are owed"
+    taken = f"its baseline and {counted(head.owed, 'row')} that it owes"
+    return f"{sync}: take {taken} along to {name}? Under its old name it will not run again."
 
 
 def rename(place: Place, sync: str, name: str, *, by: str, because: str = "") -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from project.model import Problem, Project
 from rowcast.models import to_json
 from rowcast.summary import UNSENT
+from workbench.options import counted
 from workbench.running import Execution, Progress
 from workbench.tables import Rows
 
@@ -39,7 +40,7 @@ def coloured(word: str) -> str:
 
 
 def problems(found: list[Problem]) -> None:
-    err.print(f"[bold red]{len(found)} problem{'s' if len(found) != 1 else ''} in the project's configuration[/]")
+    err.print(f"[bold red]{counted(len(found), 'problem')} in the project's configuration[/]")
     for one in found:
         place = one.file if one.line is None else f"{one.file}:{one.line}"
         err.print(f"\n[bold]{escape(place)}[/]" + (f"  [cyan]{escape(one.path)}[/]" if one.path else ""))
@@ -101,11 +102,11 @@ def _follow(execution: Execution, *, quiet: bool) -> None:
 def _progress(progress: Progress) -> str:
     parts = []
     if progress.rows is not None:
-        parts.append(f"{progress.rows:,} rows read")
+        parts.append(f"{counted(progress.rows, 'row')} read")
     if progress.partitions is not None:
-        parts.append(f"{progress.diffed:,} of {progress.partitions:,} partitions diffed")
+        parts.append(f"{progress.diffed:,} of {counted(progress.partitions, 'partition')} diffed")
     if progress.changes is not None:
-        parts.append(f"{progress.sent:,} of {progress.changes:,} changes sent")
+        parts.append(f"{progress.sent:,} of {counted(progress.changes, 'change')} sent")
     return ", ".join(parts) or {"open": "reading the source", "starting": "starting"}.get(
         progress.phase, progress.phase
     )
@@ -120,11 +121,11 @@ def result(record: dict[str, Any]) -> None:
     out.print(f"{coloured(record['status'])}  [bold]{escape(record['sync'])}[/]  run {record['run']}  {seconds}")
     if record["reason"]:
         out.print(f"  {escape(record['reason'])}")
-    changes = f"{record['added']} added, {record['changed']} changed, {record['removed']} removed"
-    skipped = f", {record['skipped']} skipped" if record["skipped"] else ""
-    out.print(f"  {record['rows']} rows read: {changes}{skipped}")
-    outcomes = f"{record['accepted']} accepted, {record['rejected']} rejected, {record['in_doubt']} in doubt"
-    owed = f"; owed {record['owed_before']} before, {record['owed_after']} after"
+    changes = f"{record['added']:,} added, {record['changed']:,} changed, {record['removed']:,} removed"
+    skipped = f", {record['skipped']:,} skipped" if record["skipped"] else ""
+    out.print(f"  {counted(record['rows'], 'row')} read: {changes}{skipped}")
+    outcomes = f"{record['accepted']:,} accepted, {record['rejected']:,} rejected, {record['in_doubt']:,} in doubt"
+    owed = f"; owed {record['owed_before']:,} before, {record['owed_after']:,} after"
     out.print(f"  {outcomes}{owed if record['owed_before'] or record['owed_after'] else ''}")
     if record.get("left_out"):
         from workbench.show_plan import left_out

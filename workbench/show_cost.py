@@ -7,14 +7,17 @@ from typing import Any
 from rich.markup import escape
 
 from workbench.cost import Bill, Line, Prices, by_service
+from workbench.options import counted
 from workbench.show import out
 from workbench.usage import Workload
 
 
 def bill(sync: str, work: Workload, bill: Bill, table: Prices, left_out: list[str]) -> None:
     shape = bill.usage.shape
-    _say(f"[bold]{escape(sync)}[/]: {work.rows:,} rows, {work.changes:,} changes a run, {work.row_bytes} bytes a row")
-    _say(f"  {shape.differing} of {shape.partitions} partitions, {shape.chunks:,} chunks, {shape.calls:,} calls")
+    found = f"{counted(work.rows, 'row')}, {counted(work.changes, 'change')} a run"
+    _say(f"[bold]{escape(sync)}[/]: {found}, {counted(work.row_bytes, 'byte')} a row")
+    compared = f"{shape.differing} of {counted(shape.partitions, 'partition')}"
+    _say(f"  {compared}, {counted(shape.chunks, 'chunk')}, {counted(shape.calls, 'call')}")
     month = by_service(bill.month) if bill.month is not None else {}
     run = by_service(bill.run)
     often = f"{bill.runs_a_month:,.0f} runs" if bill.runs_a_month is not None else "unknown"

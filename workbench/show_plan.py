@@ -7,6 +7,7 @@ from typing import Any
 from rich.markup import escape
 
 from workbench import show
+from workbench.options import counted
 from workbench.show_cost import money
 
 SIGNS = {"added": "+", "changed": "~", "removed": "-"}
@@ -24,20 +25,20 @@ def plan(document: dict[str, Any]) -> None:
             out.print(f"Columns {word}: {escape(', '.join(names))}")
     if not changes:
         skipped = f" ({document['skipped']:,} passed over)" if document["skipped"] else ""
-        out.print(f"[green]Nothing to send.[/] {document['rows']:,} rows read{skipped}.")
+        out.print(f"[green]Nothing to send.[/] {counted(document['rows'], 'row')} read{skipped}.")
         return
     hidden = changes - len(document["messages"])
     if hidden:
         out.print(f"[dim]and {hidden:,} more[/]\n")
     counts = ", ".join(f"[{show.COLOURS[word]}]{document[word]:,} {word}[/]" for word in SIGNS)
-    out.print(f"[bold]Plan:[/] {counts}; {document['rows']:,} rows read.")
+    out.print(f"[bold]Plan:[/] {counts}; {counted(document['rows'], 'row')} read.")
     if document["owed"]:
         out.print(f"  Owed by earlier runs: {document['owed']:,}; those still due are in the counts.")
     if document["skipped"]:
         out.print(f"  Passed over, since no trigger asks for them: {document['skipped']:,}.")
     cost = document["cost"]
     price = f"about {money(cost['cost'])} {cost['currency']} for the run at list prices"
-    out.print(f"  At least {document['calls']:,} calls; {price}. Nothing was sent.")
+    out.print(f"  At least {counted(document['calls'], 'call')}; {price}. Nothing was sent.")
 
 
 def left_out(reasons: dict[str, int]) -> str:
@@ -45,7 +46,7 @@ def left_out(reasons: dict[str, int]) -> str:
     if not reasons:
         return ""
     told = "; ".join(f"{count:,}: {reason}" for reason, count in sorted(reasons.items(), key=lambda one: -one[1]))
-    return f"Left out {sum(reasons.values()):,} changes ({told})."
+    return f"Left out {counted(sum(reasons.values()), 'change')} ({told})."
 
 
 def _change(one: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from workbench.options import counted
 from workbench.show import COLOURS, coloured, out, text_of
 from workbench.tables import Rows
 
@@ -90,7 +91,7 @@ def _moment(one: dict[str, Any]) -> None:
         out.print(f"  [dim]message[/] {escape(text_of(one['message']))}")
     waiting = "no outcome yet" if one["run_status"] == "running" else f"not sent: the run was {one['run_status']}"
     outcome = _word(one["outcome"]) if one["outcome"] else f"[yellow]{waiting}[/]"
-    tries = f"{one['attempts']} send{'s' if one['attempts'] != 1 else ''}"
+    tries = counted(one["attempts"], "send")
     reason = f": {escape(one['reason'])}" if one["reason"] else ""
     out.print(f"  {outcome} after {tries}{reason}")
 

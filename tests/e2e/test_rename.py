@@ -23,12 +23,12 @@ def test_a_renamed_sync_sends_what_changed_and_what_was_owed_and_the_old_name_ru
 
     unasked = folder.rowcast("rename", "before", "after", "--local")
     assert (unasked.returncode, "Nobody is there to answer" in unasked.stderr) == (2, True)
-    assert "take its baseline and 1 row that is owed along to after?" in unasked.stderr
+    assert "take its baseline and 1 row that it owes along to after?" in unasked.stderr
     said = folder.rowcast("rename", "before", "after", "--local", "--yes", "--because", "ticket 12")
     assert (said.returncode, said.stdout.splitlines()) == (
         0,
         [
-            "before is after now, with its baseline and 1 row that is owed.",
+            "before is after now, with its baseline and 1 row that it owes.",
             "Rename its file to syncs/after.yaml and deploy. Until then neither runs.",
         ],
     )

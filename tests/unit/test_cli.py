@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from workbench import cli, deployment, running, show
 from workbench.local import server
+from workbench.options import counted
 
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = (ROOT / "docs" / "reference" / "cli.md").read_text()
@@ -213,6 +214,11 @@ def test_what_arrived_shows_what_it_is_about_on_80_columns(monkeypatch: pytest.M
     assert 'Order placed {"id":1001,' in line
     assert len(line) == 80
     assert header.index("WHAT") == line.index("Order placed")
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (2_000_000, "2,000,000 rows")])
+def test_a_count_agrees_with_its_noun(count: int, said: str) -> None:
+    assert counted(count, "row") == said
 
 
 def following(monkeypatch: pytest.MonkeyPatch, seconds_of_a_look: float) -> tuple[running.Execution, list[float]]:
