@@ -212,4 +212,4 @@ def events(project: Path, sync: str | None, run_: str | None, follow: bool, json
     if json_:
         emit(found)
     else:
-        show.events(found)
+        show.events(found, follow=follow)

@@ -192,8 +192,10 @@ def run_info(record: dict[str, Any]) -> None:
         out.print(rows)
 
 
-def events(records: Iterable[dict[str, Any]]) -> None:
+def events(records: Iterable[dict[str, Any]], *, follow: bool = False) -> None:
     """Each line is printed when it arrives, so the columns have fixed widths."""
+    if follow:
+        err.print("[dim]Waiting for what arrives; Ctrl-C ends it.[/]")
     empty = True
     for one in records:
         if empty:

@@ -216,6 +216,12 @@ def test_what_arrived_shows_what_it_is_about_on_80_columns(monkeypatch: pytest.M
     assert header.index("WHAT") == line.index("Order placed")
 
 
+def test_who_waits_for_events_is_told_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(show, "err", type(show.err)(stderr=True))
+    show.events([], follow=True)
+    assert capsys.readouterr().err == "Waiting for what arrives; Ctrl-C ends it.\n"
+
+
 @pytest.mark.parametrize(("count", "said"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (2_000_000, "2,000,000 rows")])
 def test_a_count_agrees_with_its_noun(count: int, said: str) -> None:
     assert counted(count, "row") == said
