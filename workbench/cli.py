@@ -33,8 +33,19 @@ from workbench.options import (
     where_options,
 )
 
+SECTIONS = {
+    "Set up": ("init", "validate", "local", "doctor", "buses", "cost"),
+    "Run": ("plan", "run", "preview", "test-row"),
+    "Look": ("runs", "run-info", "events", "rejects", "history", "calls", "alerts"),
+    "Steer": ("retry", "discard", "resync", "replay", "rebaseline", "approve", "reject-run", "rename"),
+}
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(
+    cls=Commands,
+    sections=SECTIONS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.option(
     "--project",
     type=click.Path(path_type=Path, file_okay=False),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import update_wrapper
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,16 @@ class UsageFault(RowcastError):
 
 
 class Commands(click.Group):
-    """Lists its commands with the whole of what they do, where click cuts it short."""
+    """Lists its commands with the whole of what they do, where click cuts it short; under headings, if it has some."""
+
+    def __init__(self, *args: Any, sections: dict[str, Sequence[str]] | None = None, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.sections = sections
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, self.commands[name].get_short_help_str(500)) for name in sorted(self.commands)])
+        for heading, names in (self.sections or {"Commands": sorted(self.commands)}).items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, self.commands[name].get_short_help_str(500)) for name in names])
 
 
 def as_json(command: Callable[..., Any]) -> Callable[..., Any]:

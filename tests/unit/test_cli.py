@@ -36,6 +36,11 @@ def test_every_command_is_documented(name: str) -> None:
     assert f"rowcast {name}" in REFERENCE
 
 
+def test_the_help_lists_every_command_once() -> None:
+    told = CliRunner().invoke(cli.cli, ["--help"]).output
+    assert sorted(re.findall(r"(?m)^  ([a-z][a-z-]+)  +[A-Z]", told)) == sorted(cli.cli.commands)
+
+
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_every_option_is_documented(name: str) -> None:
     options = [opt for parameter in ALL[name].params for opt in parameter.opts if opt.startswith("--")]
