@@ -2,109 +2,49 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rowcast.errors import RowcastError
+from rowcast.wiring import Services
 from workbench.aws import Aws
 from workbench.options import UsageFault
 
-if TYPE_CHECKING:
-    from rowcast.alert import Alerting
-    from rowcast.stores.calls import S3Calls
-    from rowcast.stores.changes import DynamoChanges
-    from rowcast.stores.debts import DynamoDebts
-    from rowcast.stores.definitions import AwsDefinitions
-    from rowcast.stores.objects import Objects
-    from rowcast.stores.snapshots import S3Snapshots
-    from rowcast.stores.state import DynamoState
+_OUTPUTS = {
+    "ROWCAST_BUCKET": "Bucket",
+    "ROWCAST_STATE_TABLE": "StateTable",
+    "ROWCAST_CHANGES_TABLE": "ChangesTable",
+    "ROWCAST_DEBTS_TABLE": "DebtsTable",
+    "ROWCAST_PARAMETER_PREFIX": "ParameterPrefix",
+    "ROWCAST_EVENT_BUS": "EventBus",
+}
+"""What a function finds in its environment, by the name of the stack's output that says the same."""
 
 
-class Place:
-    """A deployed stack: its clients, and its parts by the names of the stack's outputs."""
+class Place(Services):
+    """A deployed stack as people see it: the functions' own adapters, on the clients of who asks."""
 
     def __init__(self, aws: Aws, outputs: dict[str, str]) -> None:
+        super().__init__(_Environment({name: outputs[one] for name, one in _OUTPUTS.items() if one in outputs}))
         self.aws = aws
         self._outputs = outputs
 
+    def client(self, service: str) -> Any:
+        return self.aws.client(service)
+
     def output(self, name: str) -> str:
         if name not in self._outputs:
-            raise RowcastError(f"The deployed stack has no output {name}: deploy again with this release.")
+            raise _no_output(name)
         return self._outputs[name]
 
-    @cached_property
-    def states(self) -> DynamoState:
-        from rowcast.stores.state import DynamoState
 
-        return DynamoState(client=self.aws.client("dynamodb"), table=self.output("StateTable"))
+class _Environment(dict[str, str]):
+    def __missing__(self, name: str) -> str:
+        raise _no_output(_OUTPUTS.get(name, name))
 
-    @cached_property
-    def changes(self) -> DynamoChanges:
-        from rowcast.stores.changes import DynamoChanges
 
-        return DynamoChanges(
-            client=self.aws.client("dynamodb"), table=self.output("ChangesTable"), bodies=self._bodies()
-        )
-
-    @cached_property
-    def debts(self) -> DynamoDebts:
-        from rowcast.stores.debts import DynamoDebts
-
-        return DynamoDebts(
-            client=self.aws.client("dynamodb"),
-            table=self.output("DebtsTable"),
-            state_table=self.output("StateTable"),
-            bodies=self._bodies(),
-        )
-
-    @cached_property
-    def objects(self) -> Objects:
-        from rowcast.stores.objects import Objects
-
-        return Objects(client=self.aws.client("s3"), bucket=self.output("Bucket"))
-
-    @cached_property
-    def calls(self) -> S3Calls:
-        from rowcast.stores.calls import S3Calls
-
-        return S3Calls(objects=self.objects)
-
-    @cached_property
-    def snapshots(self) -> S3Snapshots:
-        from rowcast.stores.snapshots import S3Snapshots
-
-        return S3Snapshots(objects=self.objects)
-
-    @cached_property
-    def definitions(self) -> AwsDefinitions:
-        from rowcast.stores.definitions import AwsDefinitions
-
-        return AwsDefinitions(ssm=self.aws.client("ssm"), objects=self.objects, prefix=self.output("ParameterPrefix"))
-
-    @cached_property
-    def alerting(self) -> Alerting:
-        from rowcast.alert import Alerting
-        from rowcast.stores.alerts import DynamoAlerts, EventBridgeAnnouncer
-        from rowcast.stores.clock import SystemClock
-
-        events, bus = self.aws.client("events"), self.output("EventBus")
-        return Alerting(
-            alerts=DynamoAlerts(client=self.aws.client("dynamodb"), table=self.output("StateTable")),
-            announcer=EventBridgeAnnouncer(client=events, bus=bus, deployment=self.deployment),
-            clock=SystemClock(),
-            deployment=self.deployment,
-        )
-
-    @property
-    def deployment(self) -> str:
-        """The deployment's name, which its parameters' prefix holds."""
-        return self.output("ParameterPrefix").split("/")[1]
-
-    def _bodies(self) -> Any:
-        from rowcast.stores.bodies import Bodies
-
-        return Bodies(objects=self.objects)
+def _no_output(name: str) -> RowcastError:
+    return RowcastError(f"The deployed stack has no output {name}: deploy again with this release.")
 
 
 def find(project: Path, *, local: bool, profile: str | None, stack: str | None = None) -> Place:

@@ -12,7 +12,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from rowcast.errors import RowcastError
 from workbench import cli, deployment, running, show
+from workbench.aws import Aws
 from workbench.local import server
 from workbench.options import counted
 
@@ -125,6 +127,14 @@ def test_in_a_folder_with_an_embedded_aws_only_what_names_an_account_means_one(
     home.write(server.LocalAws(pid=None, port=1))
     chosen: dict[str, Any] = {"local": False, "profile": None, "stack": None} | options
     assert deployment.means_embedded(tmp_path, **chosen) is embedded
+
+
+def test_a_stack_of_an_earlier_release_that_lacks_an_output_is_to_be_deployed_again() -> None:
+    place = deployment.Place(Aws(), {"StateTable": "t"})
+    with pytest.raises(RowcastError, match="has no output Bucket: deploy again"):
+        _ = place.snapshots
+    with pytest.raises(RowcastError, match="has no output StateMachine: deploy again"):
+        place.output("StateMachine")
 
 
 def test_validate_lists_every_mistake_as_a_line_of_json(tmp_path: Path) -> None:

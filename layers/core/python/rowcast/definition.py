@@ -12,8 +12,6 @@ import msgspec
 
 from rowcast.errors import DefinitionInvalid
 
-VERSION = 1
-
 
 class SecretRef(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Names a secret in Secrets Manager or a SecureString parameter; never holds the secret.
