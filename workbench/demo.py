@@ -21,6 +21,7 @@ from rich.markup import escape
 from rich.rule import Rule
 
 from workbench import show
+from workbench.keys import text_of
 from workbench.local import server
 from workbench.local.arrivals import arrivals
 from workbench.tables import Rows
@@ -117,7 +118,7 @@ def _step(number: int, title: str) -> None:
 def _events(records: list[dict[str, Any]]) -> None:
     rows = Rows("BUS", "SOURCE", "DETAIL TYPE", "DETAIL", wide={"DETAIL": 1})
     for one in _some_of_each(records):
-        detail = show.text_of(one["detail"])
+        detail = text_of(one["detail"])
         rows.add_row(*map(escape, (one["bus"], one["source"], one["detail-type"], detail)))
     _print(rows, len(records), "events read back from the buses")
 
@@ -126,8 +127,8 @@ def _invocations(records: list[dict[str, Any]]) -> None:
     rows = Rows("OPERATION", "ROWS", "PAYLOAD", "REPLY", numbers=("ROWS",), wide={"PAYLOAD": 3, "REPLY": 2})
     for one in _some_of_each(records):
         sent = one["payload"]["rows"]
-        reply = show.text_of(one["reply"])
-        rows.add_row(show.coloured(one["operation"]), str(len(sent)), escape(show.text_of(sent)), escape(reply))
+        reply = text_of(one["reply"])
+        rows.add_row(show.coloured(one["operation"]), str(len(sent)), escape(text_of(sent)), escape(reply))
     _print(rows, len(records), f"invocation{'s' if len(records) != 1 else ''} of the function")
 
 

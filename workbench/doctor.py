@@ -46,15 +46,16 @@ class Patient:
         self.deployment: Deployment | None = None
 
     def examine(self) -> Iterator[Check]:
+        """Each part is called as the check that it makes, so that one that AWS breaks off has that name too."""
         for part in (
             self._deployed,
             self._template,
-            self._secrets,
+            self._secret,
             self._source,
             self._target,
-            self._rights,
+            self._permitted,
             self._function,
-            self._quotas,
+            self._quota,
         ):
             try:
                 yield from part()
@@ -90,7 +91,7 @@ class Patient:
 
     # --- source ---
 
-    def _secrets(self) -> Iterator[Check]:
+    def _secret(self) -> Iterator[Check]:
         for ref, read in self._secret_readers():
             try:
                 read(ref)
@@ -233,7 +234,7 @@ class Patient:
             ]
         return documents, commands
 
-    def _rights(self) -> Iterator[Check]:
+    def _permitted(self) -> Iterator[Check]:
         if self.deployment is None:
             return
         asked = (self.place.aws, self.definition, self.deployment, self._targets())
@@ -264,7 +265,7 @@ class Patient:
         else:
             yield self._say("function", "ok", f"{destination.function} answers within {target['Timeout']} s.")
 
-    def _quotas(self) -> Iterator[Check]:
+    def _quota(self) -> Iterator[Check]:
         limits = self.definition.limits
         has: float
         needs: float
@@ -273,7 +274,7 @@ class Patient:
             needs = limits.concurrency + limits.workers
             what = f"{needs} executions at once, of {has} in this account and region"
         else:
-            found = self._quota("events", _PUT_EVENTS)
+            found = self._quota_of("events", _PUT_EVENTS)
             if found is None:
                 yield self._say("quota", "unknown", "The region's quota of PutEvents is not to be learned.")
                 return
@@ -285,7 +286,7 @@ class Patient:
         todo = "" if status == "ok" else "Lower the limits, or have the quota raised."
         yield self._say("quota", status, f"The sync asks for {what}.", todo=todo)
 
-    def _quota(self, service: str, name: str) -> float | None:
+    def _quota_of(self, service: str, name: str) -> float | None:
         region = policies.region_of(self.definition, self._own()[0])
         client = self.place.aws.client("service-quotas", region=region)
         token: dict[str, str] = {}

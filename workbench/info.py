@@ -9,10 +9,8 @@ from typing import Any
 from rowcast.models import Debt, Run
 from rowcast.summary import summarize
 from workbench.deployment import Place
-from workbench.keys import shown
+from workbench.keys import FIRST, LAST, shown
 from workbench.local.arrivals import iso
-
-_FIRST, _LAST = "0" * 32, "f" * 32
 
 
 def of_run(place: Place, syncs: Iterable[str], run: str) -> list[dict[str, Any]]:
@@ -48,7 +46,7 @@ def _details(place: Place, run: Run) -> dict[str, Any]:
 
 def rejects(place: Place, sync: str) -> Iterator[dict[str, Any]]:
     """The rows that the sync owes. `key` is the value of the key's column; a list where the key has several."""
-    for debt in place.debts.debts(sync, _FIRST, _LAST):
+    for debt in place.debts.debts(sync, FIRST, LAST):
         yield {
             "key": shown(debt.key),
             "operation": debt.operation,

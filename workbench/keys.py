@@ -9,6 +9,9 @@ import msgspec
 
 from rowcast.models import Column, from_json, to_json
 
+FIRST, LAST = "0" * 32, "f" * 32
+"""The range of all key hashes."""
+
 
 def shown(key: Sequence[Any]) -> Any:
     """A key as commands show it: the value of the key's column, or the list where it has several."""
@@ -16,7 +19,7 @@ def shown(key: Sequence[Any]) -> Any:
 
 
 def matches(key: Sequence[Any], wanted: str) -> bool:
-    return [text(part) for part in key] == parts(wanted, len(key))
+    return [text_of(part) for part in key] == parts(wanted, len(key))
 
 
 def parts(wanted: str, columns: int) -> list[str] | None:
@@ -27,10 +30,10 @@ def parts(wanted: str, columns: int) -> list[str] | None:
         values = from_json(wanted)
     except msgspec.MsgspecError:
         values = wanted.split(",")
-    return [text(value) for value in values] if isinstance(values, list) and len(values) == columns else None
+    return [text_of(value) for value in values] if isinstance(values, list) and len(values) == columns else None
 
 
-def text(value: Any) -> str:
+def text_of(value: Any) -> str:
     return value if isinstance(value, str) else to_json(value).decode()
 
 

@@ -12,9 +12,9 @@ from rowcast.errors import RunFailed
 from rowcast.models import Debt, Head, Run
 from rowcast.open import run_id
 from workbench.deployment import Place
+from workbench.keys import FIRST, LAST
 from workbench.options import counted
 
-_FIRST, _LAST = "0" * 32, "f" * 32
 _AT_ONCE = 500
 
 
@@ -35,7 +35,7 @@ def rename(place: Place, sync: str, name: str, *, by: str, because: str = "") ->
     token = place.states.rename(sync, _record(place, sync, name, by, because))
     moved = 0
     batch: list[Debt] = []
-    for debt in place.debts.debts(sync, _FIRST, _LAST):
+    for debt in place.debts.debts(sync, FIRST, LAST):
         batch.append(replace(debt, sync=name))
         moved += 1
         if len(batch) == _AT_ONCE:

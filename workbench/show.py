@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from project.model import Problem, Project
-from rowcast.models import to_json
 from rowcast.summary import UNSENT
+from workbench.keys import text_of
 from workbench.options import counted
 from workbench.running import Execution, Progress
 from workbench.tables import Rows
@@ -215,10 +215,6 @@ def _what(one: dict[str, Any]) -> str:
         rows = one["payload"].get("rows")
         return f"{escape(text_of(rows))} [dim]→[/]{error} {escape(text_of(one['reply']))}"
     return f"{escape(one['detail-type'] or '')} {escape(text_of(one['detail']))}"
-
-
-def text_of(value: Any) -> str:
-    return value if isinstance(value, str) else to_json(value).decode()
 
 
 def iso(seconds: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from rich.markup import escape
 
 from workbench import show
+from workbench.keys import text_of
 from workbench.options import counted
 from workbench.show_cost import money
 
@@ -53,16 +54,16 @@ def _change(one: dict[str, Any]) -> None:
     out = show.out
     colour = show.COLOURS[one["operation"]]
     key = one["key"][0] if len(one["key"]) == 1 else one["key"]
-    out.print(f"[bold {colour}]{SIGNS[one['operation']]} {one['operation']}[/] [bold]{escape(show.text_of(key))}[/]")
+    out.print(f"[bold {colour}]{SIGNS[one['operation']]} {one['operation']}[/] [bold]{escape(text_of(key))}[/]")
     for name, (old, new) in one["columns"].items():
         sides = f"[red]{escape(_value(old))}[/] → [green]{escape(_value(new))}[/]"
         out.print(f"    {escape(name)}: {sides}")
     if one["problem"]:
         out.print(f"    [red]would be rejected:[/] {escape(one['problem'])}")
     else:
-        out.print(f"    [dim]{escape(show.text_of(one['message']))}[/]")
+        out.print(f"    [dim]{escape(text_of(one['message']))}[/]")
     out.print()
 
 
 def _value(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, str) else show.text_of(value)
+    return f'"{value}"' if isinstance(value, str) else text_of(value)

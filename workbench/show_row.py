@@ -10,7 +10,8 @@ from rich.markup import escape
 
 from rowcast.models import to_json
 from workbench import show_sent
-from workbench.show import coloured, out, text_of
+from workbench.keys import text_of
+from workbench.show import coloured, out
 
 
 def preview(one: dict[str, Any]) -> None:

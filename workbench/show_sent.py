@@ -8,8 +8,9 @@ from typing import Any
 
 from rich.markup import escape
 
+from workbench.keys import text_of
 from workbench.options import counted
-from workbench.show import COLOURS, coloured, out, text_of
+from workbench.show import COLOURS, coloured, out
 from workbench.tables import Rows
 
 _EXAMPLES = 3

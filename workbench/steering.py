@@ -13,7 +13,7 @@ from rowcast.plan import plan_key
 from rowcast.replay import replayable
 from rowcast.snapshot import MOST_RUNS
 from workbench.deployment import Place
-from workbench.keys import key_hash, matches
+from workbench.keys import FIRST, LAST, key_hash, matches
 from workbench.running import Execution
 from workbench.sent import key_columns
 
@@ -37,7 +37,7 @@ def ask(place: Place, sync: str, mode: Mode, **wish: Any) -> Execution:
 def owed(place: Place, sync: str, keys: Sequence[str], reason: str) -> tuple[Selection | None, int, int]:
     """Which debts these are (None: all), how many, and the generation of the baseline they were seen with."""
     generation = place.states.head(sync).generation
-    debts = list(place.debts.debts(sync, "0" * 32, "f" * 32))
+    debts = list(place.debts.debts(sync, FIRST, LAST))
     if not keys and not reason:
         return None, len(debts), generation
     fitting = tuple(debt.key_hash for debt in debts if any(matches(debt.key, key) for key in keys))

@@ -149,17 +149,17 @@ def quota(value: float) -> Any:
 @pytest.mark.parametrize(("value", "status"), [(400.0, "ok"), (5.0, "warn")])
 def test_a_rate_beyond_the_region_s_quota_is_a_warning(value: float, status: str) -> None:
     definition = sync_definition(limits=Limits(rate=Rate(count=600, seconds=60)))
-    [found] = patient(definition, list_service_quotas=quota(value))._quotas()
+    [found] = patient(definition, list_service_quotas=quota(value))._quota()
     assert found.status == status
 
 
 def test_a_quota_that_may_not_be_read_is_unknown_and_stops_nothing() -> None:
     denied = ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListServiceQuotas")
     one = patient(sync_definition(), list_service_quotas=denied)
-    one._deployed = one._secrets = one._source = one._target = one._rights = lambda: iter(())  # type: ignore[method-assign]
+    one._deployed = one._secret = one._source = one._target = one._permitted = lambda: iter(())  # type: ignore[method-assign]
     [found] = one.examine()
     assert isinstance(found, Check)
-    assert (found.status, "AccessDeniedException" in found.found) == ("unknown", True)
+    assert (found.check, found.status, "AccessDeniedException" in found.found) == ("quota", "unknown", True)
 
 
 def test_buses_of_every_page_are_listed() -> None:
@@ -268,7 +268,7 @@ def simulated(decision: str, asked: list[dict[str, Any]]) -> Any:
 
 def test_iam_is_asked_whether_the_delivery_role_may_send_to_each_target() -> None:
     asked: list[dict[str, Any]] = []
-    [found] = patient(sync_definition(), simulate_principal_policy=simulated("allowed", asked))._rights()
+    [found] = patient(sync_definition(), simulate_principal_policy=simulated("allowed", asked))._permitted()
     assert (found.check, found.status) == ("permitted", "ok")
     arn = "arn:aws:events:us-east-1:000000000000:event-bus/bus"
     assert asked == [{"PolicySourceArn": DELIVERY, "ActionNames": ["events:PutEvents"], "ResourceArns": [arn]}]
@@ -276,20 +276,20 @@ def test_iam_is_asked_whether_the_delivery_role_may_send_to_each_target() -> Non
 
 def test_a_role_that_may_not_send_fails_with_the_policy_that_it_needs() -> None:
     definition = sync_definition(destination=LambdaDestination(function="f"))
-    [found] = patient(definition, simulate_principal_policy=simulated("implicitDeny", []))._rights()
+    [found] = patient(definition, simulate_principal_policy=simulated("implicitDeny", []))._permitted()
     assert (found.status, "implicitDeny" in found.found) == ("fail", True)
     [statement] = found.policies["permissions of who sends"]["Statement"]
     assert "lambda:InvokeFunction" in statement["Action"]
 
 
 def test_a_simulation_that_is_not_allowed_is_a_note_and_no_failure() -> None:
-    [found] = patient(sync_definition(), simulate_principal_policy=DENIED)._rights()
+    [found] = patient(sync_definition(), simulate_principal_policy=DENIED)._permitted()
     assert (found.status, "AccessDenied" in found.found) == ("unknown", True)
     assert "iam:SimulatePrincipalPolicy" in found.todo
 
 
 def test_a_role_of_another_account_cannot_be_simulated_here() -> None:
-    [found] = patient(sync_definition(destination=AWAY))._rights()
+    [found] = patient(sync_definition(destination=AWAY))._permitted()
     assert (found.status, ROLE in found.found) == ("unknown", True)
 
 
@@ -315,7 +315,7 @@ def allow(principal: Any, **more: Any) -> str:
 def test_the_policy_of_another_account_s_bus_is_read(policy: str, status: str) -> None:
     definition = sync_definition(triggers=Triggers(added=Trigger(bus=FOREIGN)))
     answers = {"simulate_principal_policy": simulated("allowed", []), "describe_event_bus": {"Policy": policy}}
-    _, found = patient(definition, **answers)._rights()
+    _, found = patient(definition, **answers)._permitted()
     assert (found.check, found.status) == ("bus", status)
     if status == "fail":
         [document] = found.policies.values()
@@ -327,5 +327,5 @@ def test_a_bus_whose_policy_may_not_be_read_is_a_note_with_the_policy_for_its_ow
     definition = sync_definition(triggers=Triggers(added=Trigger(bus=FOREIGN)))
     _, found = patient(
         definition, simulate_principal_policy=simulated("allowed", []), describe_event_bus=DENIED
-    )._rights()
+    )._permitted()
     assert (found.status, list(found.policies)) == ("unknown", [f"policy of {FOREIGN}"])
