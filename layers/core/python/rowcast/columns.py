@@ -82,8 +82,11 @@ def _differ(before: Column, after: Column, old: str, new: str) -> str:
     if before.type != after.type:
         return f"WHEN {canonical(before, old)} IS DISTINCT FROM {canonical(after, new)}"
     texts = [f"{value}::VARCHAR" for value in (a, b)]
-    unlike = f"NOT {same_numbers(*texts)}" if after.type == "decimal" else _canonically_unlike(after.type, *texts)
-    return f"WHEN {texts[0]} IS NOT DISTINCT FROM {texts[1]} THEN '' WHEN {a} IS NULL OR {b} IS NULL OR {unlike}"
+    same = f"WHEN {texts[0]} IS NOT DISTINCT FROM {texts[1]} THEN ''"
+    if after.type != "decimal":
+        return f"{same} WHEN {a} IS NULL OR {b} IS NULL OR {_canonically_unlike(after.type, *texts)}"
+    far = f"TRY_CAST({a} AS DOUBLE) <> TRY_CAST({b} AS DOUBLE)"  # equal numbers never are, and most others are
+    return f"{same} WHEN {a} IS NULL OR {b} IS NULL OR {far} THEN 'd' WHEN NOT {same_numbers(*texts)}"
 
 
 def _canonically_unlike(column_type: ColumnType, a: str, b: str) -> str:

@@ -18,7 +18,6 @@ from rowcast.pairing import FILE_BITS, NOWHERE, Pairs
 if TYPE_CHECKING:
     import duckdb
 
-    from rowcast.arrow import Numbers
     from rowcast.pairing import Flags, Places
 
 SLICE_ROWS = 81_920
@@ -105,21 +104,14 @@ def _read(
         old = _rows(_OLD, sides.old, some.old, compared.old, nth, sides, connection, tables)
         new = _rows(_NEW, sides.manifest, some.new, compared.new, nth, sides, connection, tables)
         statement = changetext.select(old, new, nth, compared, wanted, both=both)
-        ordered = f"{statement} ORDER BY 1"
-        columns = _whole(connection, ordered if old and new and not both else statement)
-        if columns and not _ascending(columns[0]):
-            columns = _whole(connection, ordered)
+        ordered = f"{statement} ORDER BY 1" if old and new and not both else statement
+        columns = arrow.in_order(_whole(connection, ordered))
     return columnar.Columns.of(columns, compared) if columns else None
 
 
 def _whole(connection: duckdb.DuckDBPyConnection, statement: str) -> list[arrow.Column]:
     """Nothing where there is no row."""
     return [arrow.joined(parts) for parts in zip(*arrow.batches(connection, statement), strict=True)]
-
-
-def _ascending(numbers: Numbers) -> bool:
-    """Whether the engine kept to the order of the file, which it does mostly and does not promise."""
-    return bool((numbers[1:] > numbers[:-1]).all())
 
 
 def _rows(
