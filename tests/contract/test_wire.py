@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -269,6 +270,27 @@ def test_a_connection_that_ended_or_spoke_unasked_while_idle_is_not_used(
         assert send(wire).body == b"{}"
         time.sleep(0.01)  # the loop stands still, as in a function between two invocations
     assert (server.connections, len(server.asked)) == (10, 10)
+
+
+@pytest.mark.parametrize("unasked", [b"", ok(b"{}"), b"HTTP/1.1 200"], ids=["its end", "a reply", "half a line"])
+def test_what_comes_while_the_loop_stands_still_is_noticed_before_a_connection_is_used_again(
+    wire: HttpWire, server: Sink, unasked: bytes
+) -> None:
+    is_still, is_said = threading.Event(), threading.Event()
+
+    def speak_later(given: Any, asked: Asked) -> bool:
+        given.sendall(ok(b"{}"))
+        assert is_still.wait(10)
+        given.sendall(unasked) if unasked else given.shutdown(socket.SHUT_RDWR)
+        is_said.set()
+        return bool(unasked)
+
+    server.script = [speak_later]
+    assert send(wire).body == b"{}"
+    is_still.set()
+    assert is_said.wait(10)
+    assert send(wire).status == 200
+    assert (server.connections, len(server.asked)) == (2, 2)
 
 
 @pytest.mark.parametrize("status", [301, 400, 403, 429, 500, 503])
