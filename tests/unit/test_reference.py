@@ -12,6 +12,7 @@ import click
 import pytest
 
 from rowcast import errors
+from rowcast.sources import postgres_errors
 from workbench import cli
 from workbench.docs import reference
 
@@ -152,6 +153,24 @@ def test_every_make_command_that_is_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     said = set(re.findall(r"(?m)(?:`|^ *\$ |^    )make ([a-z-]+)", text))
     assert said <= targets
+
+
+def settings_in(schema: Any) -> set[str]:
+    """The names of all fields of a JSON Schema."""
+    if isinstance(schema, list):
+        return set().union(*map(settings_in, schema))
+    if not isinstance(schema, dict):
+        return set()
+    own = schema.get("properties")
+    return set(own if isinstance(own, dict) else ()).union(*map(settings_in, schema.values()))
+
+
+def test_a_setting_that_a_source_s_page_or_error_names_exists() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "sources").glob("*.md"))
+    named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", pages))
+    named |= set(re.findall(r"[a-z]+(?:_[a-z]+)+", " ".join(postgres_errors._HINTS.values())))
+    of_others = {"pg_export_snapshot", "to_json"}
+    assert named - of_others <= settings_in(json.loads(read("rowcast.schema.json")))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

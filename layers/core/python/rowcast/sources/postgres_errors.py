@@ -13,7 +13,7 @@ _HINTS = {
     "28000": "Check the user, and that the server lets it in from here.",
     "3D000": "Check `database` in rowcast.yaml.",
     "42501": "Grant SELECT to the source's user.",
-    "57014": "The query ran into its statement timeout: make it faster, or raise statement_timeout_seconds.",
+    "57014": "The query ran into its statement timeout: make it faster, or raise `statement_timeout`.",
     "40001": "The server broke off the reading transaction: the next run tries again.",
 }
 _SHOWN_CLASSES = frozenset({"08", "0A", "22", "23", "25", "28", "3D", "3F", "40", "42", "53", "54", "55", "57", "58"})
@@ -68,13 +68,15 @@ def connection_failed(error: Exception, place: str, password: str | None) -> Sou
     if password:
         text = text.replace(password, "***")
     state = getattr(error, "sqlstate", None) or ("28P01" if "password authentication failed" in text else "")
-    return _failure(f"Cannot connect to {place}: {' '.join(text.split())}", state)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return _failure(f"Cannot connect to {place}: {'; '.join(lines)}", state)
 
 
 def _failure(text: str, state: str) -> SourceFailed:
     named = f"{text} (SQLSTATE {state})" if state.strip("0") else text
     hint = _HINTS.get(state)
-    return SourceFailed(f"{named}. {hint}" if hint else f"{named}.")
+    sentence = named if named.endswith((".", "?")) else f"{named}."
+    return SourceFailed(f"{sentence} {hint}" if hint else sentence)
 
 
 def _detail(error: Any, name: str) -> str:
