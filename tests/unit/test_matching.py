@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from rowcast import columns as sql
+from rowcast.definition import Trigger, Triggers
 from rowcast.models import Column
 from tests.unit.test_route import accounts, settled
-from tests.world import World
+from tests.world import ON, World
 
 
 @pytest.fixture(autouse=True)
@@ -49,9 +51,10 @@ def test_rows_with_one_beginning_are_compared_each_with_its_own() -> None:
     }
 
 
+@pytest.mark.parametrize("changed", [ON, replace(ON, columns=("v",)), None], ids=["all", "some", "none"])
 @pytest.mark.parametrize("key", range(100, 106))
-def test_a_row_that_took_the_beginning_of_another_is_no_change_of_it(key: int) -> None:
-    world = settled(1)
+def test_a_row_that_took_the_beginning_of_another_is_no_change_of_it(key: int, changed: Trigger | None) -> None:
+    world = settled(1, triggers=Triggers(added=ON, changed=changed, removed=ON))
     world.target.calls.clear()
     world.source.remove(1)
     world.source.put(id=key, v="v1")
