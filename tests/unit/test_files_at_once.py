@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from rowcast import threads
+from rowcast.checksums import Checksum
 from rowcast.definition import Limits
 from rowcast.errors import RunFailed
 from rowcast.models import Manifest
@@ -104,13 +105,18 @@ def test_as_many_files_of_a_snapshot_are_put_at_once_as_are_allowed_and_never_mo
 
 def test_a_snapshot_is_the_same_however_many_of_its_files_are_made_and_put_at_once() -> None:
     with without_threads():
-        one_by_one = taken(partitioned())
-    at_once = taken(partitioned())
-    assert at_once.objects == one_by_one.objects
-    [manifest] = at_once.manifests()
-    assert [str(partition.key).rpartition("/")[2] for partition in manifest.partitions] == [
-        f"{number:05d}.parquet" for number in range(PARTITIONS)
+        [one_by_one] = taken(partitioned()).manifests()
+    store = taken(partitioned())
+    [manifest] = store.manifests()
+    assert [(each.digest, each.key) for each in manifest.partitions] == [
+        (each.digest, each.key) for each in one_by_one.partitions
     ]
+    for number, partition in enumerate(manifest.partitions):
+        assert partition.files[0].endswith(f"/{number:05d}.parquet")
+        for key, checksum in zip(partition.files, partition.checksums, strict=True):
+            found = Checksum()
+            found.update(store.objects[key])
+            assert found.text() == checksum
 
 
 @pytest.mark.parametrize("at", [1, 20, 2 * PARTITIONS])

@@ -15,12 +15,10 @@ from rowcast.lock import held
 from rowcast.models import Column, Manifest, Run
 from rowcast.ports import Clock, DebtStore, DefinitionStore, SnapshotStore, Source, StateStore
 from rowcast.replay import Past, past_runs
-from rowcast.staging import bound_buffers, repartition, stage
+from rowcast.staging import first_bits, repartition, stage
 from rowcast.storing import EMPTY, Making, make_partitions, put_partitions
 
 MAX_PARTITIONS = 4096
-MOST_FIRST_BITS = 8
-"""A first run's buffers are bounded as for so many partitions, since it does not know yet."""
 FIRST_BITS = 3
 """log2 of the partitions in which a first run, which knows no number of rows, sets rows aside."""
 MOST_RUNS = 50_000
@@ -131,15 +129,15 @@ def take_snapshot(
     """
     scratch = needs.scratch
     with engine(scratch, needs.engine_mb) as connection:
-        bits = _bits(len(baseline.partitions)) if baseline else FIRST_BITS
-        bound_buffers(connection, bits if baseline else MOST_FIRST_BITS)
-        columns, files = stage(definition, source, connection, scratch, bits)
+        bits = _bits(len(baseline.partitions)) if baseline else None
+        staged = FIRST_BITS if bits is None else first_bits(bits)
+        columns, files = stage(definition, source, connection, scratch, staged)
         rows = sum(file.rows for file in files.values())
         if rows and baseline is not None and baseline.rows and not rekeys:  # a CSV without rows has only text columns
             check_key_types(definition, columns, baseline)
-        wanted = partition_bits(rows, bits if baseline else None, definition.limits.rows_per_partition)
-        if files and wanted != bits:
-            files = repartition(definition, columns, files, connection, scratch, (bits, wanted))
+        wanted = partition_bits(rows, bits, definition.limits.rows_per_partition)
+        if files and wanted != staged:
+            files = repartition(definition, columns, files, connection, scratch, (staged, wanted))
         same = baseline if baseline is not None and _same_form(columns, 2**wanted, baseline) else None
         making = Making(
             definition=definition,

@@ -33,6 +33,19 @@ HASHES = (_KEY, _UPPER, _LOWER)
 LEAST_ROWS = 16_384
 """Of a row group: reading files of smaller ones costs more."""
 
+MOST_BITS = 6
+"""log2 of the partitions among which rows are divided at once. Each has buffers of its own, and of more than 100 files
+DuckDB closes those that got no row for a while: with 256 each row group had 4,000 rows, and files were 1.4 times as
+large."""
+
+BUFFERED_ROWS = 5_000
+"""Of a partition, that a thread holds before it hands them on: 64 partitions take 250 MB, with 20,000 rows 600 MB."""
+
+
+def first_bits(bits: int) -> int:
+    """log2 of the partitions in which rows that end in 2^bits are set aside."""
+    return bits if bits <= MOST_BITS else (bits + 1) // 2
+
 
 class StagedFile(msgspec.Struct, frozen=True):
     """A partition's rows, file after file, each with its key's hash and its fingerprint."""
@@ -45,18 +58,13 @@ class StagedFile(msgspec.Struct, frozen=True):
             path.unlink()
 
 
-def bound_buffers(connection: duckdb.DuckDBPyConnection, bits: int) -> None:
-    """Bounds how many rows a thread divides among 2^bits partitions before they are written. What it holds meanwhile
-    grows with the partitions, since each has buffers of its own: with 20,000 rows and 64 partitions 600 MB. Fewer rows
-    take a little longer. A source may lock the engine's settings, so it comes before."""
-    run(connection, f"SET partitioned_write_flush_threshold = {max(500, min(5_000, 480_000 >> bits))}")
-
-
 def stage(
     definition: Definition, source: Source, connection: duckdb.DuckDBPyConnection, scratch: Path, bits: int
 ) -> tuple[tuple[Column, ...], dict[int, StagedFile]]:
     import duckdb
 
+    # before a source locks the engine's settings
+    run(connection, f"SET partitioned_write_flush_threshold = {BUFFERED_ROWS}")
     try:
         with source.query(definition.query, connection) as result:
             keys = key_columns(definition, result.columns)
@@ -119,11 +127,12 @@ def repartition(
     """The same rows in 2^bits[1] partitions instead of 2^bits[0]: as they lie, or, where that would make small row
     groups or a partition is to be split, written anew. Of what is split the disk holds one partition twice."""
     current, wanted = bits
-    keys, folder = key_columns(definition, columns), scratch / "restaged"
-    if wanted > current:
-        return _anew(files.values(), keys, folder, wanted, connection)
-    if sum(file.rows for file in files.values()) < LEAST_ROWS << current:
-        return _anew([_united(files.values())], keys, folder, wanted, connection)
+    keys = key_columns(definition, columns)
+    if sum(file.rows for file in files.values()) < LEAST_ROWS << current and wanted <= MOST_BITS:
+        return _anew([_united(files.values())], keys, scratch, wanted, connection)
+    while current < wanted:
+        current = min(wanted, current + MOST_BITS)
+        files = _anew(files.values(), keys, scratch, current, connection)
     united: dict[int, list[StagedFile]] = {}
     for number, file in sorted(files.items()):
         united.setdefault(number >> current - wanted, []).append(file)
@@ -138,11 +147,12 @@ def _united(files: Iterable[StagedFile]) -> StagedFile:
 def _anew(
     files: Iterable[StagedFile],
     keys: Sequence[Column],
-    folder: Path,
+    scratch: Path,
     bits: int,
     connection: duckdb.DuckDBPyConnection,
 ) -> dict[int, StagedFile]:
     """`files`: no two with rows for the same one of the 2^bits partitions."""
+    folder = scratch / f"staged-{bits}"
     folder.mkdir()
     found: dict[int, StagedFile] = {}
     for number, file in enumerate(files):
