@@ -6,19 +6,26 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench.case import Case, Goal, Profile, Side, Size, Topic
-from bench.data import ENGINE_MB, FolderSnapshots, definition, rows_sql
+from bench.data import ENGINE_MB, FolderSnapshots, definition, plain_files, rows_sql
 from bench.postgres import environment, psql
 from bench.side import timed
+from bench.standins import Asking, FolderClient, Sink, disk_use
 from rowcast.models import Manifest
 from rowcast.ports import Source
 
 QUERY = "SELECT * FROM orders"
 SLOW_MB = 10
+PARTITIONS = 64
+WAIT = 0.05
+FUNCTION_MB = 1804
+"""Of 3,008 MB, what the engine may take: rowcast.wiring."""
 FORMATS = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json", "parquet": "FORMAT parquet"}
 
 TOPIC = Topic(
@@ -102,14 +109,21 @@ def cases(size: Size) -> list[Case]:
             _postgres(1_000_000, size),
             _readers(500_000, size),
             *(_files(kind, 1_000_000, size) for kind in FORMATS),
+            _store(1_000_000, size),
         ]
-    return [_postgres(5_000_000, size), _postgres(20_000_000, size), _files("csv", 5_000_000, size)]
+    return [
+        _postgres(5_000_000, size),
+        _postgres(20_000_000, size),
+        _files("csv", 5_000_000, size),
+        _large(100_000_000, size),
+    ]
+
+
+def _ours(call: str, name: str, goal: Goal | None = None, **arguments: Any) -> Side:
+    return Side(name=name, call=f"bench.snapshot:{call}", role="ours", goal=goal, arguments=arguments)
 
 
 def _postgres(rows: int, size: Size) -> Case:
-    def ours(name: str, goal: Goal | None = None, **arguments: Any) -> Side:
-        return Side(name=name, call="bench.snapshot:postgres", role="ours", goal=goal, arguments=arguments)
-
     goal = Goal(at_most=1.5, peak_mb=400)
     return Case(
         name=f"postgres-{rows}",
@@ -121,10 +135,10 @@ def _postgres(rows: int, size: Size) -> Case:
         arguments={"rows": rows},
         sides=(
             Side(name="COPY binary into nothing", call="bench.snapshot:copy_binary", role="limit"),
-            ours("rowcast, later run", goal),
-            ours("rowcast, 2 readers", goal, readers=2),
-            ours("rowcast, 4 readers", goal, readers=4),
-            ours("rowcast, first run", first=True),
+            _ours("postgres", "rowcast, later run", goal),
+            _ours("postgres", "rowcast, 2 readers", goal, readers=2),
+            _ours("postgres", "rowcast, 4 readers", goal, readers=4),
+            _ours("postgres", "rowcast, first run", first=True),
             Side(name="COPY csv, then DuckDB to Parquet", call="bench.snapshot:copy_csv", rounds=2),
             Side(name="psycopg2, server-side cursor", call="bench.snapshot:cursor", rounds=2),
         ),
@@ -132,11 +146,6 @@ def _postgres(rows: int, size: Size) -> Case:
 
 
 def _readers(rows: int, size: Size) -> Case:
-    def ours(readers: int, at_most: float | None) -> Side:
-        name = f"rowcast, {readers} reader{'s' if readers > 1 else ''}"
-        goal = Goal(at_most=at_most, peak_mb=400) if at_most else None
-        return Side(name=name, call="bench.snapshot:postgres", role="ours", goal=goal, arguments={"readers": readers})
-
     return Case(
         name=f"readers-{rows}",
         title=f"PostgreSQL, {rows:,} rows over slow connections",
@@ -147,7 +156,11 @@ def _readers(rows: int, size: Size) -> Case:
         arguments={"rows": rows, "slowed_to": SLOW_MB},
         note=f"""Each connection brings {SLOW_MB} MB a second, so that the way and not the processor holds a reader up.
 Several readers share one snapshot of the server's.""",
-        sides=(ours(1, None), ours(2, 0.6), ours(4, 0.35)),
+        sides=(
+            _ours("postgres", "rowcast, 1 reader", readers=1),
+            _ours("postgres", "rowcast, 2 readers", Goal(at_most=0.6, peak_mb=400), readers=2),
+            _ours("postgres", "rowcast, 4 readers", Goal(at_most=0.35, peak_mb=400), readers=4),
+        ),
     )
 
 
@@ -162,8 +175,43 @@ def _files(kind: str, rows: int, size: Size) -> Case:
         arguments={"rows": rows, "kind": kind},
         sides=(
             Side(name="DuckDB COPY to Parquet", call="bench.snapshot:duckdb_copy", role="limit"),
-            Side(name="rowcast", call="bench.snapshot:files", role="ours", goal=Goal(at_most=1.3, peak_mb=1300)),
+            _ours("files", "rowcast", Goal(at_most=1.3, peak_mb=1300)),
         ),
+    )
+
+
+def _store(rows: int, size: Size) -> Case:
+    return Case(
+        name=f"store-{rows}",
+        title=f"{rows // 1_000_000} M rows in {PARTITIONS} partitions, into a store that answers late",
+        size=size,
+        rounds=3,
+        reference="rowcast, no wait",
+        prepare="bench.snapshot:write_file",
+        arguments={"rows": rows, "kind": "parquet", "partitions": PARTITIONS, "keep": False},
+        note=f"""The Parquet file again, as a later run. The store answers {WAIT * 1000:.0f} ms after it has got a file,
+as one over a network does. One after the other the {2 * PARTITIONS} files would wait {2 * PARTITIONS * WAIT:.1f} s.""",
+        sides=(
+            _ours("files", "rowcast, no wait"),
+            _ours("files", f"rowcast, {WAIT * 1000:.0f} ms a file", wait=WAIT),
+        ),
+    )
+
+
+def _large(rows: int, size: Size) -> Case:
+    ours = _ours("files", "rowcast, later run", Goal(at_most=1.3, peak_mb=1300), keep=False, watch=True)
+    copied = Side(name="DuckDB COPY to Parquet", call="bench.snapshot:duckdb_copy", role="limit")
+    return Case(
+        name=f"parquet-{rows}",
+        title=f"Parquet file, {rows // 1_000_000} M rows",
+        size=size,
+        rounds=1,
+        reference="DuckDB COPY to Parquet",
+        prepare="bench.snapshot:plain_file",
+        arguments={"rows": rows, "memory": FUNCTION_MB},
+        note="""The same rows as in the diff's case. The engine has the memory that it has in the deployed function,
+whose disk has 10,737 MB, and the store keeps no file.""",
+        sides=tuple(msgspec.structs.replace(side, timeout=3600) for side in (copied, ours)),
     )
 
 
@@ -207,12 +255,16 @@ def postgres(
     place = {name: server[name] for name in ("host", "port", "user", "database")}
     source = PostgresSource(name="warehouse", tls="off", readers=readers, **place)
     with _folder() as folder:
-        manifest = _take(PostgresQuerySource(source, server["password"]), folder, 0 if first else rows, memory)
+        reading = PostgresQuerySource(source, server["password"])
+        manifest = _take(reading, folder, 0 if first else rows, memory, FolderSnapshots(folder / "store"))
     return {"digest": manifest.rows}
 
 
-def _take(source: Source, folder: Path, rows_before: int, memory: int) -> Manifest:
-    """The manifest of a snapshot after a baseline of so many rows that were all different; 0: without a baseline."""
+def _take(
+    source: Source, folder: Path, rows_before: int, memory: int, store: FolderSnapshots, partitions: int = 0
+) -> Manifest:
+    """The manifest of a snapshot after a baseline of so many rows that were all different; 0: without a baseline.
+    `partitions`: as many as that baseline has, where it is not for the rows to say."""
     from rowcast.definition import Limits
     from rowcast.models import Column
     from rowcast.snapshot import Taking, partition_bits, take_snapshot
@@ -223,7 +275,7 @@ def _take(source: Source, folder: Path, rows_before: int, memory: int) -> Manife
     needs = Taking(
         states=states,
         definitions=fakes.FakeDefinitionStore(),
-        snapshots=FolderSnapshots(folder / "store"),
+        snapshots=store,
         debts=fakes.FakeDebtStore(states),
         source=lambda *_: source,
         clock=fakes.FakeClock(),
@@ -231,6 +283,7 @@ def _take(source: Source, folder: Path, rows_before: int, memory: int) -> Manife
         attempt="bench",
         engine_mb=memory,
     )
+    wanted = rows_before // partitions if partitions else Limits().rows_per_partition
     baseline = Manifest(
         sync="orders",
         run="before",
@@ -238,10 +291,10 @@ def _take(source: Source, folder: Path, rows_before: int, memory: int) -> Manife
         columns=(Column("id", "integer"),),
         fingerprint_schema="none",
         rows=rows_before,
-        partitions=(EMPTY,) * 2 ** partition_bits(rows_before, None, Limits().rows_per_partition),
+        partitions=(EMPTY,) * 2 ** partition_bits(rows_before, None, wanted),
     )
     with timed():
-        return take_snapshot(definition(), "now", baseline if rows_before else None, None, source, needs).manifest
+        return take_snapshot(definition(wanted), "now", baseline if rows_before else None, None, source, needs).manifest
 
 
 def write_file(rows: int, kind: str) -> dict[str, Any]:
@@ -259,6 +312,13 @@ def write_file(rows: int, kind: str) -> dict[str, Any]:
     return {"file": str(file), "warm": [str(file)]}
 
 
+def plain_file(rows: int, **_: Any) -> dict[str, Any]:
+    """The table as the diff's cases have it, written once."""
+    from bench.diff import FOLDER
+
+    return {"file": str(Path(plain_files(FOLDER / "plain", rows).before).resolve())}
+
+
 def duckdb_copy(file: str, **_: Any) -> None:
     from rowcast.engine import engine, run
 
@@ -269,48 +329,28 @@ def duckdb_copy(file: str, **_: Any) -> None:
             run(connection, f"COPY (SELECT * FROM '{copied}') TO '{folder}/out.parquet' (FORMAT parquet)")
 
 
-def files(file: str, rows: int, **_: Any) -> dict[str, Any]:
+def files(
+    file: str,
+    rows: int,
+    first: bool = False,
+    memory: int = ENGINE_MB,
+    partitions: int = 0,
+    keep: bool = True,
+    wait: float = 0.0,
+    watch: bool = False,
+    **_: Any,
+) -> dict[str, Any]:
+    """`keep`: whether the store keeps what it gets, which it answers after `wait` seconds if not. `watch`: the disk."""
     from rowcast.sources.files import S3FilesSource
 
-    client = _FolderClient(Path(file).parent)
-    with _folder() as folder:
+    client = FolderClient(Path(file).parent)
+    with _folder() as folder, disk_use(folder) if watch else nullcontext([0]) as used:
         source = S3FilesSource(client=client, bucket="bench", prefix="", scratch=folder)
-        manifest = _take(_Asking(source, f"SELECT * FROM '{Path(file).name}'"), folder, rows, ENGINE_MB)
-    return {"digest": manifest.rows}
-
-
-class _Asking:
-    """A source that is asked this query, whatever the definition says."""
-
-    def __init__(self, source: Source, query: str) -> None:
-        self._source = source
-        self._query = query
-
-    def query(self, _query: str, connection: Any) -> Any:
-        return self._source.query(self._query, connection)
-
-
-class _FolderClient:
-    """What the files source needs of an S3 client, over a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def get_paginator(self, _operation: str) -> _FolderClient:
-        return self
-
-    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
-        import datetime
-
-        now = datetime.datetime.now(datetime.UTC)
-        yield {
-            "Contents": [
-                {"Key": path.name, "Size": path.stat().st_size, "LastModified": now} for path in self._folder.iterdir()
-            ]
-        }
-
-    def download_file(self, _bucket: str, key: str, path: str) -> None:
-        shutil.copyfile(self._folder / key, path)
+        asking = Asking(source, f"SELECT * FROM '{Path(file).name}'")
+        store = FolderSnapshots(folder / "store") if keep else Sink(folder / "store", wait)
+        manifest = _take(asking, folder, 0 if first else rows, memory, store, partitions)
+    told = [["partitions", len(manifest.partitions)], ["most on disk, MB", used[0] // 1_000_000]]
+    return {"digest": manifest.rows, **({"table": {"columns": ["", "number"], "rows": told}} if watch else {})}
 
 
 @contextmanager
