@@ -151,7 +151,8 @@ def _chunks(place: Place, run: Run, key_hash: str) -> Iterator[Chunk]:
 
 
 def _event(run: Run, key: str, at: float) -> dict[str, Any]:
-    return {"sync": run.sync, "key": key, "run": run.run, "run_status": run.status, "time": iso(at)}
+    asked = {"mode": run.mode, "requested_by": run.requested_by, "because": run.because}
+    return {"sync": run.sync, "key": key, "run": run.run, "run_status": run.status, "time": iso(at), **asked}
 
 
 def _change(place: Place, run: Run, chunk: Chunk, position: int, change: Change) -> dict[str, Any]:

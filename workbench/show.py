@@ -147,7 +147,7 @@ def runs(records: list[dict[str, Any]]) -> None:
         out.print("No runs yet. Start one with: rowcast run SYNC")
         return
     numbers = ("ROWS", "CHANGES", "ACCEPTED", "OWED")
-    rows = Rows("RUN", "SYNC", "MODE", "STATUS", *numbers, numbers=numbers, may_go=("MODE", "ACCEPTED", "ROWS"))
+    rows = Rows("RUN", "SYNC", "MODE", "STATUS", *numbers, numbers=numbers, may_go=("ACCEPTED", "MODE", "ROWS"))
     for one in records:
         sides = one["found"] if one["status"] in UNSENT else one  # what it found is what a person decides on
         changes = f"+{sides['added']} ~{sides['changed']} -{sides['removed']}"

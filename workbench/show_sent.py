@@ -84,7 +84,7 @@ def _moment(one: dict[str, Any]) -> None:
     again += f"  [dim]sent again, first by {one['replay_of']}[/]" if one.get("replay_of") else ""
     out.print(f"[bold]{one['time'][:19].replace('T', ' ')}[/]  run {one['run']}  {coloured(one['operation'])}{again}")
     if one["operation"] == "settled":
-        out.print("  nothing is owed any more: the source is back at what was accepted")
+        out.print(f"  nothing is owed any more: {escape(_settled(one))}")
         return
     for name, old, new in _values(one):
         out.print(f"  {escape(name)}: [red]{escape(old)}[/] → [green]{escape(new)}[/]")
@@ -95,6 +95,16 @@ def _moment(one: dict[str, Any]) -> None:
     tries = counted(one["attempts"], "send")
     reason = f": {escape(one['reason'])}" if one["reason"] else ""
     out.print(f"  {outcome} after {tries}{reason}")
+
+
+def _settled(one: dict[str, Any]) -> str:
+    """Why a row is owed no more though nothing was sent."""
+    because = f": {one['because']}" if one["because"] else ""
+    if one["mode"] == "discard":
+        return f"given up by {one['requested_by']}{because}"
+    if one["mode"] == "rebaseline":
+        return f"the source was taken for accepted by {one['requested_by']}{because}"
+    return "the source is back at what was accepted, or no trigger asks for the change"
 
 
 def _values(one: dict[str, Any]) -> Iterable[tuple[str, str, str]]:

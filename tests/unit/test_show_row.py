@@ -8,9 +8,9 @@ import pytest
 from msgspec import structs
 
 from rowcast.definition import Message
-from rowcast.models import Change
+from rowcast.models import Change, Mode, Run
 from tests.world import sync_definition
-from workbench import one_row, show_plan, show_row
+from workbench import one_row, sent, show_plan, show_row, show_sent
 
 ROW = {"id": 1, "price": Decimal("59.90"), "big": 10**20, "share": 1e22, "text": 'a"[b]\n' + "é" * 200}
 CHANGE = Change(operation="added", key=[1], key_hash="0", id="c", after=ROW)
@@ -47,3 +47,22 @@ def test_a_plan_shows_the_numbers_that_would_be_sent(capsys: pytest.CaptureFixtu
     shown = capsys.readouterr().out
     assert "price: 1.0 → 59.90" in shown
     assert '{"p":59.90}' in shown
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        ("discard", "nothing is owed any more: given up by ada: ticket [12]"),
+        ("rebaseline", "nothing is owed any more: the source was taken for accepted by ada: ticket [12]"),
+        ("run", "nothing is owed any more: the source is back at what was accepted, or no trigger asks for the change"),
+    ],
+)
+def test_the_life_of_a_row_says_why_it_is_owed_no_more(
+    capsys: pytest.CaptureFixture[str], mode: Mode, said: str
+) -> None:
+    run = Run(
+        sync="a", run="r1", mode=mode, generation=1, execution="", definition="", started_at=0.0,
+        requested_by="ada", because="ticket [12]",
+    )  # fmt: skip
+    show_sent.history("a", "1", [{**sent._event(run, "1", 0.0), "operation": "settled"}])
+    assert said in capsys.readouterr().out.splitlines()[1]
