@@ -70,9 +70,8 @@ async def _send_chunk(run: Run, token: int, chunk_id: str, is_first: bool, needs
     async with needs.under_way.opening():
         if needs.under_way.paused:
             return False
-        if (
-            not is_first and needs.budget.seconds_left() < 1.5 * PAUSE_SECONDS
-        ):  # not enough for calls of a further chunk
+        # not enough for calls of a further chunk
+        if not is_first and needs.budget.seconds_left() < 1.5 * PAUSE_SECONDS:
             return False
         claiming = _claim(run, token, chunk_id, is_first, needs)
         reading = in_flight.in_thread(needs.changes.chunk_and_size, run.sync, run.run, chunk_id)  # it never changes
