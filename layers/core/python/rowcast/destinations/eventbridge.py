@@ -71,10 +71,10 @@ class EventBridge:
         await self._wire.ready()
 
     async def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:  # noqa: ARG002 - the port's
-        entries = [self._entry(message) for message in batch]
-        request = {"Entries": [{**entry, "Time": message.time} for entry, message in zip(entries, batch, strict=True)]}
+        payload = _encoder.encode({"Entries": [self._entry(message) for message in batch]})
+        request = msgspec.Raw(payload)
         try:
-            reply = await self._wire.send(_encoder.encode({"Entries": entries}))
+            reply = await self._wire.send(payload)
         except faults.CallFailed as error:
             return _failed(error.fault, len(batch), request)
         fault = faults.of_reply(reply)

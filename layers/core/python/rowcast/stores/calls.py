@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 import msgspec
+from isal import igzip
 
 from rowcast.models import to_json
 from rowcast.ports import CallRecord
@@ -23,7 +24,7 @@ class S3Calls:
     def put(self, sync: str, run: str, chunk: str, claim: str, records: Sequence[CallRecord]) -> None:
         lines = b"".join(to_json(record) + b"\n" for record in records)
         key = f"calls/{sync}/{run}/{chunk}-{claim}.jsonl.gz"
-        self._objects.put(key, gzip.compress(lines, compresslevel=1, mtime=0))
+        self._objects.put(key, igzip.compress(lines, compresslevel=1, mtime=0))
 
     def runs(self, sync: str) -> list[str]:
         """The names under which calls of the sync are kept."""
