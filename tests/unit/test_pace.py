@@ -124,7 +124,17 @@ def test_workers_times_their_calls_is_the_concurrency_exactly() -> None:
 
 @pytest.mark.parametrize(
     ("concurrency", "rated", "unrated"),
-    [(1, 1, 1), (8, 8, 8), (10, 5, 5), (20, 5, 10), (40, 8, 20), (90, 6, 45), (1000, 8, 100)],
+    [
+        (1, 1, 1),
+        (8, 8, 8),
+        (10, 5, 5),
+        (20, 5, 10),
+        (40, 8, 20),
+        (90, 6, 45),
+        (200, 8, 100),
+        (300, 6, 150),
+        (1000, 8, 125),
+    ],
 )
 def test_a_worker_holds_many_calls_unless_a_rate_makes_them_wait(concurrency: int, rated: int, unrated: int) -> None:
     assert Limits(concurrency=concurrency).calls_per_worker == unrated

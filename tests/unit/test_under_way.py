@@ -49,7 +49,7 @@ def seconds_of_a_share(rows: int, calls: int, monkeypatch: pytest.MonkeyPatch) -
     return took
 
 
-@pytest.mark.parametrize("calls", [10, 25, 50, 100])
+@pytest.mark.parametrize("calls", [10, 25, 50, 100, 150])
 def test_a_worker_s_places_are_filled_from_its_first_call_to_its_last(
     calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

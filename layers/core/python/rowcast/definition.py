@@ -172,10 +172,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def calls_per_worker(self) -> int:
         """How many calls one fan-out worker keeps in flight, so that workers × calls is `concurrency` exactly.
 
-        Up to 100, which keep it busy at a destination that answers after 20 ms, but not so many that one worker is
-        left; under a rate, which more calls would only wait for, up to 8.
+        Up to 150, which keep a whole processor busy at a destination that answers after 20 ms: a call takes it a fifth
+        of a millisecond, so that 100 would do if they came evenly. Not so many that one worker is left; under a rate,
+        which more calls would only wait for, up to 8.
         """
-        most = 8 if self.rate is not None else max(8, min(100, self.concurrency // 2))
+        most = 8 if self.rate is not None else max(8, min(150, self.concurrency // 2))
         return next(n for n in range(min(self.concurrency, most), 0, -1) if self.concurrency % n == 0)
 
     @property
