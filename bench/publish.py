@@ -404,8 +404,8 @@ def cases(size: Size) -> list[Case]:
             rate=True,
             unit="events",
             reference="Rowcast, no latency",
-            note="The sink and the client share two cores. 200 calls in flight can make 10,000 calls a second at most when"
-            " each waits 20 ms: less than the sender makes without latency, so it takes more to hide it.",
+            note="The sink and the client share two cores. 200 calls in flight can make 10,000 calls a second at most"
+            " when each waits 20 ms: less than the sender makes without latency, so it takes more to hide it.",
             sides=(
                 Side(
                     name="Rowcast, no latency",
