@@ -23,6 +23,7 @@ setup: .venv/ready ## Make the environment .venv, with the command `rowcast` in 
 	@command -v $(PYTHON) >/dev/null || { echo "Rowcast needs Python 3.11 or later; name one with PYTHON=…"; exit 2; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Rowcast needs Python 3.11 or later, and $(PYTHON) is older; name one with PYTHON=…"; exit 2; }
 	@command -v node >/dev/null || { echo "Rowcast needs Node 20 or later: the AWS CDK runs on it."; exit 2; }
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { echo "Rowcast needs Node 20 or later, and this is $$(node --version): the AWS CDK runs on it."; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep -o '^uv==[^ ;]*' requirements.txt)"
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.txt
