@@ -9,13 +9,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from infra.constructs.functions import CAPACITIES
 from project.model import Network
 from rowcast import definition, metrics
 from rowcast.definition import Account, EventBridgeDestination, SecretRef
 from rowcast.models import Deployment
+from rowcast.stores.bodies import INLINE_BYTES
 from tests.infra.conftest import BOUNDARY, KEY, synth
 from tests.infra.projects import SHOP, WAREHOUSE, buses, project, sync
 from tests.infra.template import Template, flat
+from workbench import usage
 
 SNAPSHOT = Path(__file__).parent / "template.snapshot.json"
 HOLDS_DATA = {
@@ -326,3 +329,9 @@ def test_the_state_machine_is_traced(template: Template) -> None:
 def test_the_state_machine_logs_no_data(template: Template) -> None:
     logging = template.named("AWS::StepFunctions::StateMachine", "")["Properties"]["LoggingConfiguration"]
     assert (logging["IncludeExecutionData"], logging["Level"]) == (False, "ERROR")
+
+
+def test_the_estimate_of_costs_knows_the_functions_sizes() -> None:
+    assert {name: CAPACITIES[name].memory for name in usage.MEMORY_MB} == usage.MEMORY_MB
+    assert {name: CAPACITIES[name].disk for name in usage.DISK_MB} == usage.DISK_MB
+    assert usage.INLINE_BYTES == INLINE_BYTES
