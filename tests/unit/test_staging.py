@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from typing import Any
+
+import duckdb
 import pytest
 
 from rowcast import staging
@@ -40,3 +45,19 @@ def test_no_pass_has_more_ways_than_there_are_files_open(bits: int, most: int) -
     first = staging.first_bits(bits)
     assert first == most
     assert bits - first <= staging.MOST_BITS
+
+
+@pytest.mark.parametrize("partitions", [1, 32])
+def test_a_result_for_which_the_disk_has_no_room_says_so(partitions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = staging.run
+    copies = iter(range(100))
+
+    def run(connection: Any, statement: str) -> list[Any]:
+        if statement.startswith("COPY") and next(copies) == (0 if partitions == 1 else 1):
+            raise duckdb.IOException(f"Could not write file: {os.strerror(errno.ENOSPC)}")
+        return real(connection, statement)
+
+    monkeypatch.setattr(staging, "run", run)
+    summary = world_of(*range(400), limits=Limits(concurrency=1, rows_per_partition=400 // partitions)).run()
+    assert summary["status"] == "failed"
+    assert "does not fit on the disk" in summary["reason"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import errno
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,17 +91,32 @@ def _write(
 ) -> dict[int, StagedFile]:
     folder.mkdir()
     if not bits:  # even into one partition PARTITION_BY copies every row once more
-        whole = folder / f"{_PARTITION}=0"
-        run(connection, f"COPY (FROM {relation}) TO '{whole}' ({PARQUET}, PER_THREAD_OUTPUT)")
-        return _written(connection, folder)
-    # a row with a null in its key has no hash
-    partition = f"CASE WHEN {sql.not_null(keys)} THEN ({_KEY} >> {64 - bits})::INTEGER ELSE 0 END"
-    run(
-        connection,
-        f"COPY (SELECT *, {partition} AS {_PARTITION} FROM {relation}) TO '{folder}' "
-        f"({PARQUET}, PARTITION_BY ({_PARTITION}))",
-    )
+        copy = f"COPY (FROM {relation}) TO '{folder}/{_PARTITION}=0' ({PARQUET}, PER_THREAD_OUTPUT)"
+    else:
+        # a row with a null in its key has no hash
+        partition = f"CASE WHEN {sql.not_null(keys)} THEN ({_KEY} >> {64 - bits})::INTEGER ELSE 0 END"
+        copy = (
+            f"COPY (SELECT *, {partition} AS {_PARTITION} FROM {relation}) TO '{folder}' "
+            f"({PARQUET}, PARTITION_BY ({_PARTITION}))"
+        )
+    with _room():
+        run(connection, copy)
     return _written(connection, folder)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    import duckdb
+
+    try:
+        yield
+    except duckdb.IOException as error:
+        if os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        raise SourceFailed(
+            "The query's result does not fit on the disk of the snapshot's function; nothing was sent. "
+            "Select fewer columns, or split the sync."
+        ) from None
 
 
 def _written(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[int, StagedFile]:
