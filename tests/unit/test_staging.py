@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from rowcast import staging
+from rowcast import staging, storing
 from rowcast.definition import Limits
 from rowcast.models import Manifest
 from tests.unit.test_route import world_of
@@ -61,3 +61,11 @@ def test_a_result_for_which_the_disk_has_no_room_says_so(partitions: int, monkey
     summary = world_of(*range(400), limits=Limits(concurrency=1, rows_per_partition=400 // partitions)).run()
     assert summary["status"] == "failed"
     assert "does not fit on the disk" in summary["reason"]
+
+
+def test_a_disk_that_is_full_when_files_are_made_of_the_result_says_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(storing, "without_columns", full)
+    assert "does not fit on the disk" in world_of(1, 2).run()["reason"]

@@ -99,18 +99,19 @@ def _write(
             f"COPY (SELECT *, {partition} AS {_PARTITION} FROM {relation}) TO '{folder}' "
             f"({PARQUET}, PARTITION_BY ({_PARTITION}))"
         )
-    with _room():
+    with room():
         run(connection, copy)
     return _written(connection, folder)
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def room() -> Iterator[None]:
+    """Around what writes to the disk: says so where that is full."""
     import duckdb
 
     try:
         yield
-    except duckdb.IOException as error:
+    except (duckdb.IOException, OSError) as error:
         if os.strerror(errno.ENOSPC) not in str(error):
             raise
         raise SourceFailed(

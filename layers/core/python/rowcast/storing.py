@@ -19,7 +19,7 @@ from rowcast.keys import check_keys
 from rowcast.models import Column, Partition
 from rowcast.parquet import without_columns
 from rowcast.ports import SnapshotStore
-from rowcast.staging import HASHES, StagedFile
+from rowcast.staging import HASHES, StagedFile, room
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,7 +64,8 @@ def make_partitions(staged: Mapping[int, StagedFile], needs: Making) -> dict[int
     def make(number: int) -> Made:
         with asking:
             unsorted = _hashes(staged[number], needs.connection)
-        return _made(number, staged[number], unsorted, needs)
+        with room():
+            return _made(number, staged[number], unsorted, needs)
 
     made = dict(zip(staged, threads.each(make, staged, most), strict=True))
     new = {number: each for number, each in made.items() if each.paths}  # what equals the baseline's has its keys
