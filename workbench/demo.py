@@ -144,9 +144,9 @@ def _some_of_each(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return chosen
 
 
-def _print(rows: Any, total: int, what: str) -> None:
+def _print(rows: Rows, total: int, what: str) -> None:
     show.out.print(rows)
-    more = total - rows.row_count
+    more = total - len(rows)
     show.out.print(f"[dim]{total} {what}{f', {more} of them not shown' if more else ''}[/]")
 
 

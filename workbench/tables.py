@@ -38,6 +38,9 @@ class Rows:
         """`cells` are rich's markup."""
         self._rows.append(cells)
 
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shown, gone = list(self._columns), list[str]()
         for name in self._may_go:

@@ -7,6 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from workbench import demo
 from workbench.tables import Rows
 
 RUN, SYNC = "20261121T034932.205Z", "customers-of-a-long-name"
@@ -51,3 +52,13 @@ def test_a_table_of_names_alone_is_as_wide_as_they_are() -> None:
     rows = Rows("BUS", "ARN")
     rows.add_row("orders", "arn:aws:events:eu-west-1:111122223333:event-bus/orders")
     assert printed(rows, 40)[1] == "orders  arn:aws:events:eu-west-1:111122223333:event-bus/orders"
+
+
+def test_the_demo_counts_what_it_does_not_show(capsys: pytest.CaptureFixture[str]) -> None:
+    event = {"operation": "added", "bus": "b", "source": "s", "detail-type": "d", "detail": {"id": 1}}
+    demo._events([event] * 12)
+    call = {"operation": "added", "payload": {"rows": [{"id": 1}]}, "reply": None}
+    demo._invocations([call])
+    printed = capsys.readouterr().out
+    assert "12 events read back from the buses, 3 of them not shown" in printed
+    assert "1 invocation of the function" in printed
