@@ -276,19 +276,18 @@ def test_a_connection_that_ended_or_spoke_unasked_while_idle_is_not_used(
 def test_what_comes_while_the_loop_stands_still_is_noticed_before_a_connection_is_used_again(
     wire: HttpWire, server: Sink, unasked: bytes
 ) -> None:
-    is_still, is_said = threading.Event(), threading.Event()
+    is_still = threading.Event()
 
     def speak_later(given: Any, asked: Asked) -> bool:
         given.sendall(ok(b"{}"))
         assert is_still.wait(10)
         given.sendall(unasked) if unasked else given.shutdown(socket.SHUT_RDWR)
-        is_said.set()
         return bool(unasked)
 
     server.script = [speak_later]
     assert send(wire).body == b"{}"
     is_still.set()
-    assert is_said.wait(10)
+    assert wire.connections._idle[0]._readable.poll(10_000)  # it has come
     assert send(wire).status == 200
     assert (server.connections, len(server.asked)) == (2, 2)
 
