@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import xxhash
 
+from rowcast import threads
 from rowcast.errors import RunFailed, SnapshotDamaged
 from rowcast.models import Column, Manifest, Partition
 from tests import aws_faults
@@ -41,6 +42,24 @@ def test_a_file_comes_back_as_it_was_put(stores: Stores, tmp_path: Path) -> None
     target = tmp_path / "fetched"
     stores.snapshots.fetch(KEY, checksum, target)
     assert target.read_bytes() == path.read_bytes()
+
+
+def test_files_are_put_and_fetched_by_several_threads_at_once(stores: Stores, tmp_path: Path) -> None:
+    names = [f"{number:05d}" for number in range(4 * threads.FILES)]
+
+    def put(name: str) -> None:
+        path = tmp_path / name
+        path.write_text(name * 10_000)
+        stores.snapshots.put_file(f"snapshots/orders/r1/{name}", path)
+
+    def fetch(name: str) -> str:
+        path = tmp_path / f"{name}.fetched"
+        checksum = f"xxh3:{xxhash.xxh3_128(name.encode() * 10_000).hexdigest()}"
+        stores.snapshots.fetch(f"snapshots/orders/r1/{name}", checksum, path)
+        return path.read_text()
+
+    threads.each(put, names, threads.FILES)
+    assert threads.each(fetch, names, threads.FILES) == [name * 10_000 for name in names]
 
 
 def test_a_file_is_never_overwritten(stores: Stores, tmp_path: Path) -> None:
