@@ -221,14 +221,16 @@ def _whole_diff(before: str, after: str, numbers: list[int]) -> dict[str, int]:
 
 
 def _keys_of(before: str, after: str, numbers: list[int]) -> dict[str, int]:
-    from rowcast.compare import changed_keys
+    from rowcast import fingerprints
+    from rowcast.compare import both_fingerprints
     from rowcast.engine import engine
 
     removed = added = 0
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder, engine(Path(folder), ENGINE_MB) as connection:
         sides = _needs(before, after, Path(folder)).sides
         for number in numbers:
-            old, new = changed_keys(number, sides, connection)
+            found = fingerprints.differing(*both_fingerprints(number, sides, connection))
+            old, new = (sum(len(part.keys) for part in side) for side in found)
             removed, added = removed + old, added + new
     return {"removed": removed, "changed": 0, "added": added}
 

@@ -74,13 +74,6 @@ class Sides(msgspec.Struct, kw_only=True, frozen=True):
         return self.baseline or self.manifest
 
 
-def changed_keys(number: int, sides: Sides, connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
-    """How many rows of each side have no equal on the other, by fingerprints alone: old, new."""
-    found = fingerprints.differing(*both_fingerprints(number, sides, connection))
-    old, new = (sum(len(part.keys) for part in side) for side in found)
-    return old, new
-
-
 def both_fingerprints(
     number: int, sides: Sides, connection: duckdb.DuckDBPyConnection
 ) -> tuple[list[Fingerprints], list[Fingerprints]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rowcast import clienterror
 from rowcast.definition import Trigger, Triggers
 from rowcast.destinations import faults
 from rowcast.destinations.packing import pack
@@ -57,8 +58,8 @@ class EventBridge:
             try:
                 self._client.describe_event_bus(Name=bus)
             except ClientError as error:
-                what = "does not exist" if faults.code(error) == "ResourceNotFoundException" else "cannot be used"
-                raise DestinationRefused(f"The event bus {bus} {what} ({faults.code(error)}).") from error
+                what = "does not exist" if clienterror.code(error) == "ResourceNotFoundException" else "cannot be used"
+                raise DestinationRefused(f"The event bus {bus} {what} ({clienterror.code(error)}).") from error
             except BotoCoreError as error:
                 raise DestinationRefused(f"The event bus {bus} cannot be reached ({type(error).__name__}).") from error
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rowcast import clienterror
 from rowcast.destinations import faults
 from rowcast.destinations.packing import pack
 from rowcast.destinations.reply import ContractError, rejected_rows
@@ -76,8 +77,8 @@ class LambdaFunction:
         try:
             self._client.get_function_configuration(FunctionName=self._function)
         except ClientError as error:
-            what = "does not exist" if faults.code(error) == "ResourceNotFoundException" else "cannot be used"
-            raise DestinationRefused(f"The function {self._function} {what} ({faults.code(error)}).") from error
+            what = "does not exist" if clienterror.code(error) == "ResourceNotFoundException" else "cannot be used"
+            raise DestinationRefused(f"The function {self._function} {what} ({clienterror.code(error)}).") from error
         except BotoCoreError as error:
             name = type(error).__name__
             raise DestinationRefused(f"The function {self._function} cannot be reached ({name}).") from error

@@ -8,7 +8,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
-from rowcast import in_flight
+from rowcast import clienterror, in_flight
 from rowcast.destinations import faults
 from rowcast.destinations.wire import Operation, Reply
 
@@ -54,4 +54,4 @@ def _refusal(error: ClientError) -> Reply:
     headers = dict(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}))
     if "retryAfterSeconds" in error.response:
         headers.setdefault("retry-after", str(error.response["retryAfterSeconds"]))  # type: ignore[typeddict-item]
-    return Reply(faults.status(error), {**headers, faults.ERROR_TYPE: faults.code(error)}, b"")
+    return Reply(clienterror.status(error), {**headers, faults.ERROR_TYPE: clienterror.code(error)}, b"")

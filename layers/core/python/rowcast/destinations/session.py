@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from rowcast.clienterror import code
 from rowcast.definition import Account, SecretRef
-from rowcast.destinations.faults import code
 from rowcast.errors import DestinationRefused, RunFailed
 
 if TYPE_CHECKING:

@@ -38,7 +38,6 @@ from rowcast.message.values import write_quoted, write_text
 
 _DEEPEST = 8
 _HOLE_COST = 22
-_COST = "#cost of a turn#"
 
 _PARTS = [("parts", "[]"), ("add", "parts.append")]
 _TOOLS = [("column", "row.get"), ("work", "Work(at)"), ("left", str(MAX_TEXT)), ("turns", "{}")]

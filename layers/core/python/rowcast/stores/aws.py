@@ -6,7 +6,6 @@ import random
 from collections.abc import Iterator
 
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 from rowcast.in_flight import THREADS
 from rowcast.ports import Clock
@@ -18,14 +17,6 @@ def control_config(pool: int = THREADS) -> Config:
     """For clients of stores: repeating their calls is harmless. Clients of destinations never use this. `pool`: calls
     at once for which connections are kept."""
     return Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=pool)
-
-
-def code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
 def tries(clock: Clock) -> Iterator[int]:

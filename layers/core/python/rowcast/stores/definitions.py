@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from botocore.exceptions import ClientError
 
+from rowcast import clienterror
 from rowcast import definition as definitions
 from rowcast.definition import Definition
 from rowcast.errors import DefinitionInvalid
 from rowcast.models import Deployment
-from rowcast.stores import aws
 from rowcast.stores.objects import Objects
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class AwsDefinitions:
             value = self._ssm.get_parameter(Name=f"{self._prefix}{sync}")["Parameter"]["Value"]
             return msgspec.json.decode(value, type=Deployment)
         except ClientError as error:
-            if aws.code(error) in ("ParameterNotFound", "ValidationException"):
+            if clienterror.code(error) in ("ParameterNotFound", "ValidationException"):
                 raise DefinitionInvalid(f"No sync named {sync} is deployed.") from error
             raise
         except msgspec.MsgspecError as error:

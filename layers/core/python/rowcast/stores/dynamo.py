@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from rowcast import clienterror
 from rowcast.errors import RunFailed
 from rowcast.ports import Clock
 from rowcast.stores import aws
@@ -35,7 +36,7 @@ def key(pk: str, sk: str) -> Item:
 
 
 def is_failed_condition(error: ClientError) -> bool:
-    if aws.code(error) == "ConditionalCheckFailedException":
+    if clienterror.code(error) == "ConditionalCheckFailedException":
         return True
     return "ConditionalCheckFailed" in _reasons(error)
 
@@ -53,7 +54,7 @@ def transact(client: DynamoDBClient, clock: Clock, items: Sequence[Item]) -> boo
             if is_failed_condition(error):
                 return False
             reasons = _reasons(error)
-            if not reasons & _AGAIN and aws.code(error) != "TransactionInProgressException":
+            if not reasons & _AGAIN and clienterror.code(error) != "TransactionInProgressException":
                 raise
         else:
             return True

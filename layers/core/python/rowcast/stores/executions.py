@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from rowcast.stores import aws
+from rowcast import clienterror
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -18,6 +18,6 @@ class StepFunctionsExecutions:
         try:
             return self._client.describe_execution(executionArn=execution)["status"] == "RUNNING"
         except ClientError as error:
-            if aws.code(error) == "ExecutionDoesNotExist":
+            if clienterror.code(error) == "ExecutionDoesNotExist":
                 return False
             raise

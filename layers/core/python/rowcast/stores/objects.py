@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
+from rowcast import clienterror
 from rowcast.errors import RunFailed
 from rowcast.ports import Clock
 from rowcast.stores import aws
@@ -41,9 +42,9 @@ class Objects:
                     Bucket=self.bucket, Key=key, Body=body, IfNoneMatch="*", Metadata={WRITER: writer}
                 )
             except ClientError as error:
-                if aws.status(error) == 412:
+                if clienterror.status(error) == 412:
                     return self._writer(key) == writer
-                if aws.status(error) != 409:
+                if clienterror.status(error) != 409:
                     raise
             else:
                 return True
@@ -90,4 +91,4 @@ class Objects:
 
 
 def is_missing(error: ClientError) -> bool:
-    return aws.code(error) in ("NoSuchKey", "404", "NotFound")
+    return clienterror.code(error) in ("NoSuchKey", "404", "NotFound")

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from botocore.exceptions import ClientError
 
+from rowcast import clienterror
 from rowcast.definition import SecretRef
 from rowcast.errors import RunFailed
-from rowcast.stores import aws
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -49,7 +49,11 @@ class AwsSecrets:
                 return self._ssm.get_parameter(Name=ref.name, WithDecryption=True)["Parameter"]["Value"]
             reply = self._secretsmanager.get_secret_value(SecretId=ref.name)
         except ClientError as error:
-            reason = "does not exist" if aws.code(error) in _MISSING else f"cannot be read ({aws.code(error)})"
+            reason = (
+                "does not exist"
+                if clienterror.code(error) in _MISSING
+                else f"cannot be read ({clienterror.code(error)})"
+            )
             raise RunFailed(f"The secret {ref.name} {reason} in {where} of this account and region.") from error
         if "SecretString" not in reply:
             raise RunFailed(f"The secret {ref.name} in {where} holds bytes, not text.")
