@@ -168,18 +168,11 @@ class TableSource:
         yield SourceResult(relation=f"({self._rows})", columns=COLUMNS)
 
 
-def import_once() -> None:
-    """What a diff imports when it begins, so that forked workers have it: other sides import before they are timed."""
-    arrays = ("numpy.ctypeslib", "numpy.ma")
-    for module in (
-        "duckdb",
-        *arrays,
-        "isal.isal_zlib",
-        "xxhash",
-        "rowcast.diff",
-        "rowcast.stores.bodies",
-        "tests.fakes",
-    ):
+def import_once(*more: str) -> None:
+    """What a snapshot or a diff imports when it begins, so that it is there before a side is timed or workers are
+    forked."""
+    modules = ("duckdb", "numpy.ctypeslib", "numpy.ma", "isal.isal_zlib", "xxhash")
+    for module in (*modules, "rowcast.diff", "rowcast.stores.bodies", "tests.fakes", *more):
         importlib.import_module(module)
 
 
