@@ -41,6 +41,11 @@ class Compared(msgspec.Struct, kw_only=True, frozen=True):
     key: Sequence[Column]
 
     @property
+    def has_one_key(self) -> bool:
+        """Whether the key's columns are of one type in the engine too, which decimals may not be."""
+        return list(self.old_key) == list(self.key) and all(column.type != "decimal" for column in self.key)
+
+    @property
     def respelled(self) -> list[int]:
         """Places among `new` of the columns of which values may be equal though their texts, or types, are not."""
         types = {column.name: column.type for column in self.old_common}
@@ -87,6 +92,8 @@ def free_name(columns: Sequence[Column], wanted: str) -> str:
 def _key(compared: Compared, no_new: str, new: bool) -> str:
     texts = [sql.key_text(compared.old_key, "o"), sql.key_text(compared.key, "n")]
     text = f"CASE WHEN {no_new} THEN {texts[0]} ELSE {texts[1]} END" if no_new else texts[new]
+    if no_new and compared.has_one_key:
+        text = sql.key_text(compared.key, "n", instead="o")
     return f"to_json({text})::VARCHAR || ','"
 
 

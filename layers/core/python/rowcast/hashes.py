@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rowcast.canonical import canonical
+from rowcast.canonical import canonical, canonical_value
 from rowcast.jsonsql import json_numbers_settled, plain_number
 from rowcast.models import Column, ColumnType, short_hash
 from rowcast.sqltext import reference
@@ -39,15 +39,26 @@ def key_hash(columns: Sequence[Column], table: str = "") -> str:
     return _digest(key_text(columns, table))
 
 
-def key_text(columns: Sequence[Column], table: str = "") -> str:
-    """VARCHAR: the canonical texts that `key_hash` is the hash of."""
-    return _texts(columns, table)
+def key_text(columns: Sequence[Column], table: str = "", instead: str = "") -> str:
+    """VARCHAR: the canonical texts that `key_hash` is the hash of. `instead`: the alias of a table with columns of the
+    same types that has the row where the first one has none."""
+    if not instead:
+        return _texts([canonical(column, table) for column in columns])
+    both = [[reference(column.name, each) for each in (table, instead)] for column in columns]
+    return _texts(
+        [
+            canonical_value(column.type, f"coalesce({', '.join(each)})")
+            for column, each in zip(columns, both, strict=True)
+        ]
+    )
 
 
 def fingerprint(columns: Sequence[Column], table: str = "", recipe: str = RECIPE) -> str:
     """UUID: 128 bits of SHA-256 over all columns; their order in the query does not matter."""
     ordered = sorted(columns, key=lambda column: column.name)
-    return _digest(_texts(ordered, table) if recipe == _BY_TEXT else _bytes(ordered, table))
+    if recipe == _BY_TEXT:
+        return _digest(_texts([canonical(column, table) for column in ordered]))
+    return _digest(_bytes(ordered, table))
 
 
 def fingerprint_schema(columns: Sequence[Column]) -> str:
@@ -71,12 +82,11 @@ def _digest(data: str) -> str:
     return f"unhex(left(sha256({data}), 32))::UUID"
 
 
-def _texts(columns: Sequence[Column], table: str) -> str:
+def _texts(texts: Sequence[str]) -> str:
     """By one flat call: a chain of || would be as deep as there are columns, and the engine's depth is limited.
 
     A null is '-' alone, since concat passes over it.
     """
-    texts = [canonical(column, table) for column in columns]
     parts = ", ".join(f"coalesce(strlen({text})::VARCHAR || ':', '-'), {text}" for text in texts)
     return f"concat({parts})"
 

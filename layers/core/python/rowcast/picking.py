@@ -26,6 +26,8 @@ few row groups; if their order changed too, all of one file, which is therefore 
 SLICE_BYTES = 32 << 20
 """Of their files; as text they are some times larger."""
 LEAST_ROWS = 1_000
+MOST_OF_A_FILE = 0.9
+"""Where the rows span more of it, to look at each one's place costs more than is left out."""
 _OLD, _NEW = "wanted_before", "wanted_after"
 
 
@@ -137,13 +139,13 @@ def _rows(
         at, row = numbers[own], rows[own]
         first, last = int(row.min()), int(row.max())
         source = f"read_parquet('{fetched(manifest, file, sides)}', file_row_number = true) p"
-        number = f"p.file_row_number + {int(at[0]) - first}"
+        number, within = f"p.file_row_number + {int(at[0]) - first}", True
         if not _side_by_side(row) or not _side_by_side(at):
             tables.enter_context(registered(connection, f"{table}_{file}", {"number": at, "row": row}))
             source, number = f"{source} JOIN {table}_{file} w ON p.file_row_number = w.row", "w.number"
-        parts.append(
-            f"SELECT {number} AS {nth}, {names} FROM {source} WHERE p.file_row_number BETWEEN {first} AND {last}"
-        )
+            within = last - first < MOST_OF_A_FILE * manifest.partitions[file].rows
+        between = f" WHERE p.file_row_number BETWEEN {first} AND {last}" if within else ""
+        parts.append(f"SELECT {number} AS {nth}, {names} FROM {source}{between}")
     return " UNION ALL ".join(parts)
 
 
