@@ -1,14 +1,16 @@
 """The diff of a snapshot against its baseline, against the limit "decode all columns of both".
 
 Our sides run the product's own `diff_partition` over every partition that `partitions_to_diff` names, in two processes,
-one partition after the other. Files are verified as in production; nothing is downloaded. Chunks are encoded and
-compressed as they are stored, and then dropped.
+each of which takes the next partition when it is done with one. Files are verified as in production; nothing is
+downloaded. Chunks are encoded and compressed as they are stored, and then dropped.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,9 @@ from bench.case import Case, Goal, Profile, Side, Size, Topic
 from bench.side import timed
 
 if TYPE_CHECKING:
+    import duckdb
+
     from rowcast.diff import PartitionDiff
-    from rowcast.models import Counts
 
 FOLDER = Path("build/bench/data/diff")
 PROCESSES = 2
@@ -192,11 +195,10 @@ def _all_partitions(before: str, after: str, work: Any) -> dict[str, Any]:
     with timed():
         store = data.FolderSnapshots(FOLDER / "snapshots")
         numbers = partitions_to_diff(store.manifest(after), store.manifest(before))
-        shares = [(before, after, numbers[start::PROCESSES]) for start in range(PROCESSES)]
         if not numbers:
             return _told([])
         with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
-            counts = pool.starmap(work, shares, chunksize=1)
+            counts = pool.starmap(work, [(before, after, number) for number in numbers], chunksize=1)
             pool.close()
             pool.join()
     return _told(counts)
@@ -207,32 +209,32 @@ def _told(counts: list[dict[str, int]]) -> dict[str, Any]:
     return {**summed, "digest": "/".join(str(value) for value in summed.values())}
 
 
-def _whole_diff(before: str, after: str, numbers: list[int]) -> dict[str, int]:
+def _whole_diff(before: str, after: str, number: int) -> dict[str, int]:
     from rowcast.diff import diff_partition
-    from rowcast.engine import kept_engine, run
 
-    totals: Counts | None = None
-    for number in numbers:
-        with tempfile.TemporaryDirectory(dir=FOLDER) as folder, kept_engine(Path(folder), ENGINE_MB) as connection:
-            run(connection, "SET threads = 1")
-            counts = diff_partition(number, _needs(before, after, Path(folder)), connection).counts
-            totals = counts.plus(totals) if totals is not None else counts
-    return {name: getattr(totals, name, 0) for name in ("added", "changed", "removed")}
+    with _partition(before, after) as (needs, connection):
+        counts = diff_partition(number, needs, connection).counts
+    return {name: getattr(counts, name) for name in ("added", "changed", "removed")}
 
 
-def _keys_of(before: str, after: str, numbers: list[int]) -> dict[str, int]:
+def _keys_of(before: str, after: str, number: int) -> dict[str, int]:
     from rowcast import fingerprints
     from rowcast.compare import both_fingerprints
-    from rowcast.engine import engine
 
-    removed = added = 0
-    with tempfile.TemporaryDirectory(dir=FOLDER) as folder, engine(Path(folder), ENGINE_MB) as connection:
-        sides = _needs(before, after, Path(folder)).sides
-        for number in numbers:
-            found = fingerprints.differing(*both_fingerprints(number, sides, connection))
-            old, new = (sum(len(part.keys) for part in side) for side in found)
-            removed, added = removed + old, added + new
+    with _partition(before, after) as (needs, connection):
+        found = fingerprints.differing(*both_fingerprints(number, needs.sides, connection))
+    removed, added = (sum(len(part.keys) for part in side) for side in found)
     return {"removed": removed, "changed": 0, "added": added}
+
+
+@contextmanager
+def _partition(before: str, after: str) -> Iterator[tuple[PartitionDiff, duckdb.DuckDBPyConnection]]:
+    """As for one invocation of the function: a scratch folder, and the engine that the process keeps."""
+    from rowcast.engine import kept_engine, run
+
+    with tempfile.TemporaryDirectory(dir=FOLDER) as folder, kept_engine(Path(folder), ENGINE_MB) as connection:
+        run(connection, "SET threads = 1")
+        yield _needs(before, after, Path(folder)), connection
 
 
 def _needs(before: str, after: str, scratch: Path) -> PartitionDiff:
