@@ -30,8 +30,9 @@ MAGIC = b"rowcast2"
 _HEADER = len(MAGIC) + 8
 _ROW = 3 * 8 + 4
 _LOWER = 2**64 - 1
-_BLOCK = 1 << 13
-"""Rows that are compared at once: their arrays stay in the processor's cache."""
+_BLOCK = 6_000
+"""Rows that are compared at once. Arrays over those of both sides stay in the processor's cache, and under the 128 kB from
+which the C library's allocator takes memory from the kernel anew each time (mallopt(3), M_MMAP_THRESHOLD)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,15 +168,17 @@ def _note_equal(
     count = len(before.keys)
     keys = np.concatenate([before.keys, after.keys])
     order = np.argsort(keys, kind="stable")  # merges two ascending runs in one pass; those of `before` come first
-    keys = keys[order]
-    met = np.flatnonzero(keys[1:] == keys[:-1])
-    a, b = order[met], order[met + 1] - count
-    if len(met) and (a.max() >= count or b.min() < 0):  # two rows of one side
-        across = (a < count) & (b >= 0)
-        a, b = a[across], b[across]
-    equal = before.upper[a] == after.upper[b]
-    equal &= before.lower[a] == after.lower[b]
-    old_equal[a], new_equal[b] = equal, equal
+    is_after = order >= count
+    with_next = is_after[1:] & ~is_after[:-1]
+    for words in (keys, np.concatenate([before.upper, after.upper]), np.concatenate([before.lower, after.lower])):
+        merged = words.take(order, mode="clip")  # which looks at no bounds
+        with_next &= merged[1:] == merged[:-1]
+    found = np.zeros(len(order), bool)
+    found[:-1] = with_next
+    found[1:] |= with_next
+    told = np.empty_like(found)
+    told[order] = found
+    old_equal[:], new_equal[:] = told[:count], told[count:]
 
 
 def having(sides: Sequence[Fingerprints], key_hashes: Sequence[str]) -> list[Fingerprints]:
