@@ -19,6 +19,8 @@ from bench.case import Case, Goal, Profile, Side, Size, Topic
 from bench.side import timed
 
 if TYPE_CHECKING:
+    from multiprocessing.synchronize import Barrier
+
     import duckdb
 
     from rowcast.diff import PartitionDiff
@@ -192,16 +194,23 @@ def _all_partitions(before: str, after: str, work: Any) -> dict[str, Any]:
     data.import_once()
     from rowcast.snapshot import partitions_to_diff
 
-    with timed():
-        store = data.FolderSnapshots(FOLDER / "snapshots")
-        numbers = partitions_to_diff(store.manifest(after), store.manifest(before))
-        if not numbers:
-            return _told([])
-        with multiprocessing.get_context("fork").Pool(PROCESSES) as pool:
+    context = multiprocessing.get_context("fork")
+    started = context.Barrier(PROCESSES + 1)
+    with context.Pool(PROCESSES, _start, (started,)) as pool:
+        started.wait()
+        with timed():
+            store = data.FolderSnapshots(FOLDER / "snapshots")
+            numbers = partitions_to_diff(store.manifest(after), store.manifest(before))
             counts = pool.starmap(work, [(before, after, number) for number in numbers], chunksize=1)
             pool.close()
             pool.join()
     return _told(counts)
+
+
+def _start(started: Barrier) -> None:
+    """The process of a function that has been invoked before; the limit has its engine before it is timed, too."""
+    with _scratch():
+        started.wait()
 
 
 def _told(counts: list[dict[str, int]]) -> dict[str, Any]:
@@ -229,12 +238,18 @@ def _keys_of(before: str, after: str, number: int) -> dict[str, int]:
 
 @contextmanager
 def _partition(before: str, after: str) -> Iterator[tuple[PartitionDiff, duckdb.DuckDBPyConnection]]:
-    """As for one invocation of the function: a scratch folder, and the engine that the process keeps."""
+    with _scratch() as (folder, connection):
+        yield _needs(before, after, folder), connection
+
+
+@contextmanager
+def _scratch() -> Iterator[tuple[Path, duckdb.DuckDBPyConnection]]:
+    """As for one invocation of the function: a folder of its own, and the engine that the process keeps."""
     from rowcast.engine import kept_engine, run
 
     with tempfile.TemporaryDirectory(dir=FOLDER) as folder, kept_engine(Path(folder), ENGINE_MB) as connection:
         run(connection, "SET threads = 1")
-        yield _needs(before, after, Path(folder)), connection
+        yield Path(folder), connection
 
 
 def _needs(before: str, after: str, scratch: Path) -> PartitionDiff:

@@ -31,8 +31,8 @@ _HEADER = len(MAGIC) + 8
 _ROW = 3 * 8 + 4
 _LOWER = 2**64 - 1
 _BLOCK = 6_000
-"""Rows that are compared at once. Arrays over those of both sides stay in the processor's cache, and under the 128 kB from
-which the C library's allocator takes memory from the kernel anew each time (mallopt(3), M_MMAP_THRESHOLD)."""
+"""Rows that are compared at once. Arrays over those of both sides stay in the processor's cache, and under the 128 kB
+from which the C library takes memory from the kernel anew each time: mallopt(3), M_MMAP_THRESHOLD."""
 
 
 @dataclass(frozen=True, kw_only=True)
