@@ -299,8 +299,8 @@ TOPIC = Topic(
 some microseconds, building the events and judging the answers the rest. A whole worker spends more than as much again
 on reading, rendering and recording. With answers after 20 ms it has nothing to do at the beginning and at the end of a
 share, for some 12 ms of 400 (`tests/unit/test_under_way.py` counts that without noise), and for 25 ms when each call of
-a store takes 5 ms; and what it has in flight then no longer lies in the processor's caches, which takes it a few
-hundredths more processor time a call. Connections are open before the time is taken: a worker that starts opens its
+a store takes 5 ms; and a call takes a few hundredths more processor time, perhaps since what is in flight no longer
+lies in the processor's caches. Connections are open before the time is taken: a worker that starts opens its
 own, each for half a millisecond of processor time.""",
 )
 
