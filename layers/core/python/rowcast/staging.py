@@ -148,7 +148,8 @@ def repartition(
     current, wanted = bits
     keys = key_columns(definition, columns)
     if sum(file.rows for file in files.values()) < LEAST_ROWS << current and wanted <= MOST_BITS:
-        return _anew([_united(files.values())], keys, scratch, wanted, connection)
+        # in one order, so that a small table's changes are told in the same one each time
+        return _anew([_united(files.values())], keys, scratch, wanted, connection, order=f" ORDER BY {_KEY}")
     while current < wanted:
         current = min(wanted, current + MOST_BITS)
         files = _anew(files.values(), keys, scratch, current, connection)
@@ -169,6 +170,7 @@ def _anew(
     scratch: Path,
     bits: int,
     connection: duckdb.DuckDBPyConnection,
+    order: str = "",
 ) -> dict[int, StagedFile]:
     """`files`: no two with rows for the same one of the 2^bits partitions."""
     folder = scratch / f"staged-{bits}"
@@ -176,7 +178,7 @@ def _anew(
     found: dict[int, StagedFile] = {}
     for number, file in enumerate(files):
         paths = ", ".join(f"'{path}'" for path in file.paths)
-        relation = f"read_parquet([{paths}], hive_partitioning = false)"
+        relation = f"(FROM read_parquet([{paths}], hive_partitioning = false){order})"
         found |= _write(connection, relation, keys, folder / str(number), bits)
         file.give_up()
     return found
