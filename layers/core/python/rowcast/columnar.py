@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rowcast.arrow import Texts
+from rowcast.arrow import Texts, joined
 from rowcast.changetext import Compared
 from rowcast.chunks import Batch, WrittenTable
 from rowcast.models import OPERATIONS, Operation
@@ -141,20 +141,14 @@ def _differing(written: WrittenTable, stretches: Sequence[Stretch]) -> None:
 
     pieces = [(each.columns, each.start, each.end) for each in stretches]
     for place in range(len(stretches[0].columns.after)):
-        given = _joined([each.given[place][each.start : each.end] for each in stretches])
+        given = joined([each.given[place][each.start : each.end] for each in stretches])
         count = int(np.count_nonzero(given))
         if not count:
             continue
         rows = None if count == len(given) else np.flatnonzero(given).tolist()
         written.given.append((place, rows, _after(pieces, place)))
         if place in stretches[0].columns.equal:
-            equal = _joined([each.columns.equal[place][each.start : each.end] for each in stretches])
+            equal = joined([each.columns.equal[place][each.start : each.end] for each in stretches])
             alike = np.flatnonzero(given & (equal != 0)).tolist()
             if alike:
                 written.equal.append((place, alike))
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    import numpy as np
-
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
