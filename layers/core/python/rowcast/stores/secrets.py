@@ -49,11 +49,8 @@ class AwsSecrets:
                 return self._ssm.get_parameter(Name=ref.name, WithDecryption=True)["Parameter"]["Value"]
             reply = self._secretsmanager.get_secret_value(SecretId=ref.name)
         except ClientError as error:
-            reason = (
-                "does not exist"
-                if clienterror.code(error) in _MISSING
-                else f"cannot be read ({clienterror.code(error)})"
-            )
+            code = clienterror.code(error)
+            reason = "does not exist" if code in _MISSING else f"cannot be read ({code})"
             raise RunFailed(f"The secret {ref.name} {reason} in {where} of this account and region.") from error
         if "SecretString" not in reply:
             raise RunFailed(f"The secret {ref.name} in {where} holds bytes, not text.")
