@@ -90,10 +90,11 @@ def free_name(columns: Sequence[Column], wanted: str) -> str:
 
 
 def _key(compared: Compared, no_new: str, new: bool) -> str:
-    texts = [sql.key_text(compared.old_key, "o"), sql.key_text(compared.key, "n")]
-    text = f"CASE WHEN {no_new} THEN {texts[0]} ELSE {texts[1]} END" if no_new else texts[new]
     if no_new and compared.has_one_key:
         text = sql.key_text(compared.key, "n", instead="o")
+    else:
+        texts = [sql.key_text(compared.old_key, "o"), sql.key_text(compared.key, "n")]
+        text = f"CASE WHEN {no_new} THEN {texts[0]} ELSE {texts[1]} END" if no_new else texts[new]
     return f"to_json({text})::VARCHAR || ','"
 
 
