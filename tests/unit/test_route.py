@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -13,6 +14,7 @@ from rowcast import picking
 from rowcast.definition import Guard, LambdaDestination, Limits, Retry, Trigger, Triggers
 from rowcast.errors import SourceFailed
 from rowcast.models import Change, Chunk, ChunkState, Notice, Run
+from rowcast.open import DRAIN_SECONDS, SEEN_AT_ONCE
 from rowcast.ports import MessageToSend, Verdict
 from rowcast.progress import taken_over
 from tests.world import ALL_ON, ON, World, sync_definition
@@ -329,6 +331,41 @@ def test_a_message_that_names_no_known_debt_is_quarantined() -> None:
     assert accounts(world.run()) == {}
     assert len(world.queue.quarantined) == 3
     assert not world.queue.visible and not world.queue.hidden
+
+
+def test_a_queue_longer_than_the_time_for_it_shortens_with_each_run_and_stops_none() -> None:
+    world = world_of(1)
+    world.target.answer = answer_by_id({1: REJECTED})
+    run = world.run()["run"]
+    notices = 500
+    for number in range(notices - 1):
+        world.queue.put(Notice(sync="orders", run=run, chunk=f"{number}", key_hashes=[f"{number:032x}"]))
+    world.target.answer = answer_by_id({})
+    world.clock.tick = DRAIN_SECONDS / 200
+    assert accounts(world.run()) == {"added": 1, "accepted": 1, "owed_before": 1}
+    assert 0 < len(world.queue.visible) < notices - 100
+    while left := len(world.queue.visible):
+        assert world.run()["status"] == "completed"
+        assert len(world.queue.visible) < left
+    assert not world.queue.hidden and not world.queue.quarantined
+
+
+def test_notices_are_deleted_as_they_are_read_so_that_a_death_among_them_costs_few() -> None:
+    world = world_of(1)
+    world.target.answer = answer_by_id({1: REJECTED})
+    run = world.run()["run"]
+    for number in range(95):
+        world.queue.put(Notice(sync="orders", run=run, chunk=f"{number}"))
+    most = []
+    delete = world.queue.delete
+
+    def deleting(receipts: Sequence[str]) -> None:
+        most.append(len(world.queue.hidden))
+        delete(receipts)
+
+    world.queue.delete = deleting  # type: ignore[method-assign]
+    world.run()
+    assert max(most) == SEEN_AT_ONCE and not world.queue.hidden
 
 
 # --- stopping ---

@@ -24,6 +24,11 @@ from rowcast.ports import (
 )
 from rowcast.summary import summarize
 
+DRAIN_SECONDS = 30
+"""A quarter of the function's time. Some ten thousand notices, each of up to 200 debts."""
+SEEN_AT_ONCE = 10
+"""Notices that one call deletes."""
+
 
 class Opened(msgspec.Struct, kw_only=True):
     """Where the state machine goes on, with pointers only. `concurrency`: workers of the fan-out map."""
@@ -283,22 +288,34 @@ def _functions(definition: Definition, deployment: Deployment) -> dict[str, Any]
 
 
 def drain(sync: str, queue: RetryQueue, needs: Opening) -> None:
-    """Takes the notices of the retry queue into this run.
+    """Takes the notices of the retry queue into this run, for `DRAIN_SECONDS` at most: a queue that is longer than its
+    function's time must not keep the sync from running. What is left comes with a later run.
 
     The debts that they name are in the ledger, which every diff reads: so a notice may go once it is seen. One that
     names no debt and no run of this sync was not written by us, and is put aside.
     """
-    done: list[str] = []
+    until = needs.clock.now() + DRAIN_SECONDS
+    runs: dict[str, bool] = {}
+    seen: list[str] = []
     for receipt, notice in queue.receive():
-        if notice is not None and _known(sync, notice, needs):
-            done.append(receipt)
+        if notice is not None and _known(sync, notice, runs, needs):
+            seen.append(receipt)
         else:
             queue.quarantine(receipt)
-    if done:
-        queue.delete(done)
+        if len(seen) == SEEN_AT_ONCE:
+            queue.delete(seen)
+            seen = []
+        if needs.clock.now() > until:
+            break
+    if seen:
+        queue.delete(seen)
 
 
-def _known(sync: str, notice: Notice, needs: Opening) -> bool:
+def _known(sync: str, notice: Notice, runs: dict[str, bool], needs: Opening) -> bool:
+    """`runs`: those that were looked for, and whether they are there. A run's record stays longer than its notices, so
+    debts are asked for seldom."""
     if notice.sync != sync:
         return False
-    return bool(needs.debts.existing(sync, notice.key_hashes)) or needs.states.run(sync, notice.run) is not None
+    if notice.run not in runs:
+        runs[notice.run] = needs.states.run(sync, notice.run) is not None
+    return runs[notice.run] or bool(needs.debts.existing(sync, notice.key_hashes))
