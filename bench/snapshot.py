@@ -8,17 +8,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from bench.case import Case, Goal, Profile, Side, Size, Topic
-from bench.data import ENGINE_MB, FolderSnapshots, definition, import_once, plain_files, rows_sql
+from bench.data import COLUMNS, ENGINE_MB, FolderSnapshots, definition, import_once, plain_files, rows_sql
 from bench.postgres import environment, psql
 from bench.side import timed
 from bench.standins import Asking, FolderClient, Sink, disk_use
 from rowcast.models import Manifest
 from rowcast.ports import Source
+
+if TYPE_CHECKING:
+    import duckdb
 
 QUERY = "SELECT * FROM orders"
 SLOW_MB = 10
@@ -26,6 +29,7 @@ PARTITIONS = 64
 WAIT = 0.05
 FUNCTION_MB = 1804
 """Of 3,008 MB, what the engine may take: rowcast.wiring."""
+FLOOR = "the engine alone, hash(), divided"
 FORMATS = {"csv": "FORMAT csv, HEADER", "json": "FORMAT json", "parquet": "FORMAT parquet"}
 
 TOPIC = Topic(
@@ -158,6 +162,7 @@ def _postgres(rows: int, size: Size) -> Case:
             _ours("postgres", "rowcast, 2 readers", goal, readers=2),
             _ours("postgres", "rowcast, 4 readers", goal, readers=4),
             _ours("postgres", "rowcast, first run", first=True),
+            Side(name=FLOOR, call="bench.snapshot:postgres_divided", rounds=2),
             Side(name="COPY csv, then DuckDB to Parquet", call="bench.snapshot:copy_csv", rounds=2),
             Side(name="psycopg2, server-side cursor", call="bench.snapshot:cursor", rounds=2),
         ),
@@ -195,6 +200,7 @@ def _files(kind: str, rows: int, size: Size) -> Case:
         sides=(
             Side(name="DuckDB COPY to Parquet", call="bench.snapshot:duckdb_copy", role="limit"),
             _ours("files", "rowcast", Goal(at_most=1.3, peak_mb=1300)),
+            Side(name=FLOOR, call="bench.snapshot:duckdb_divided"),
         ),
     )
 
@@ -268,15 +274,47 @@ def cursor(server: dict[str, Any], **_: Any) -> dict[str, Any]:
 def postgres(
     server: dict[str, Any], rows: int, readers: int = 1, first: bool = False, memory: int = ENGINE_MB, **_: Any
 ) -> dict[str, Any]:
+    with _folder() as folder:
+        store = FolderSnapshots(folder / "store")
+        manifest = _take(_source(server, readers), folder, 0 if first else rows, memory, store)
+    return {"digest": manifest.rows}
+
+
+def _source(server: dict[str, Any], readers: int = 1) -> Source:
     from rowcast.definition import PostgresSource
     from rowcast.sources.postgres import PostgresQuerySource
 
     place = {name: server[name] for name in ("host", "port", "user", "database")}
     source = PostgresSource(name="warehouse", tls="off", readers=readers, **place)
-    with _folder() as folder:
-        reading = PostgresQuerySource(source, server["password"])
-        manifest = _take(reading, folder, 0 if first else rows, memory, FolderSnapshots(folder / "store"))
-    return {"digest": manifest.rows}
+    return PostgresQuerySource(source, server["password"])
+
+
+def postgres_divided(server: dict[str, Any], rows: int, **_: Any) -> None:
+    from rowcast.engine import engine
+
+    import_once("adbc_driver_manager", "adbc_driver_postgresql")
+    with (
+        _folder() as folder,
+        engine(folder, ENGINE_MB) as connection,
+        timed(),
+        _source(server).query(QUERY, connection) as result,
+    ):
+        _divide(result.relation, rows, connection, folder)
+
+
+def _divide(relation: str, rows: int, connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Writes rows as a snapshot has them, with hashes that can be forged, and makes nothing else of them: what the
+    engine takes by itself, without proofs, a file of fingerprints, checksums or a store."""
+    from rowcast.definition import Limits
+    from rowcast.engine import run
+    from rowcast.snapshot import partition_bits
+    from rowcast.staging import BUFFERED_ROWS, PARQUET
+
+    bits = partition_bits(rows, None, Limits().rows_per_partition)
+    columns = ", ".join(column.name for column in COLUMNS)
+    hashes = f"hash(id) AS k, hash({columns}) AS f, (hash(id) >> {64 - bits})::INTEGER AS p"
+    run(connection, f"SET partitioned_write_flush_threshold = {BUFFERED_ROWS}")
+    run(connection, f"COPY (SELECT *, {hashes} FROM {relation}) TO '{folder}/out' ({PARQUET}, PARTITION_BY (p))")
 
 
 def _take(
@@ -347,6 +385,16 @@ def duckdb_copy(file: str, **_: Any) -> None:
         shutil.copyfile(file, copied)
         with engine(folder, ENGINE_MB) as connection, timed():
             run(connection, f"COPY (SELECT * FROM '{copied}') TO '{folder}/out.parquet' (FORMAT parquet)")
+
+
+def duckdb_divided(file: str, rows: int, **_: Any) -> None:
+    from rowcast.engine import engine
+
+    with _folder() as folder:
+        copied = folder / Path(file).name
+        shutil.copyfile(file, copied)
+        with engine(folder, ENGINE_MB) as connection, timed():
+            _divide(f"'{copied}'", rows, connection, folder)
 
 
 def files(
