@@ -79,6 +79,7 @@ class Rowcast(Construct):
         self.workflow = Workflow(
             self,
             "Workflow",
+            name=self.name,
             storage=self.storage,
             functions=self.functions,
             event_bus=event_bus,
@@ -88,6 +89,7 @@ class Rowcast(Construct):
         self.alarms.on_failed_runs(self.workflow.state_machine)
         self.alarms.on_undelivered_schedules(self.storage.undelivered_schedules)
         self.alarms.on_undelivered_alerts(self.storage.undelivered_alerts)
+        self.alarms.on_quarantine(self.storage.quarantine)
         self.channels = Channels(
             self,
             "Channels",
@@ -121,6 +123,8 @@ class Rowcast(Construct):
                 alarms=self.alarms,
                 debts_may_wait=debts_may_wait,
             )
+            for right in self.workflow.rights:  # its schedule may start a run at once
+                deployed.node.add_dependency(right)
             syncs[sync.name] = deployed
         if syncs:
             self._let_read_definitions(next(iter(syncs.values())).definition)
@@ -143,7 +147,7 @@ class Rowcast(Construct):
             give(reader.role, [grant])
 
     def _observe(self, syncs: list[str]) -> None:
-        self.alarms.on_functions(self.functions.all)
+        self.alarms.on_functions(self.functions.all, [self.functions.fail, self.functions.watch])
         self.alarms.on_throttled_destinations(syncs)
         Dashboards(
             self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from aws_cdk import Duration, Stack
+from aws_cdk import Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_iam as iam
@@ -28,8 +28,13 @@ SHOWN = 100
 """Alarms that a widget of a dashboard takes."""
 LOOKS = 2
 """That must agree: between a deployment's steps a sync is listed which cannot be looked at yet."""
-TOLD_BY_ALERTS = ("RunFailed", "SyncsLate")
-FAILED = "A function failed; where that is safe, Step Functions has repeated it."
+TOLD_BY_ALERTS = ("RunFailed", "SyncsLate", "FunctionErrors")
+FAILED = (
+    "A step failed; where that is safe, Step Functions has repeated it. If the run ended by it, its record says why."
+)
+UNTOLD = (
+    "The watch, or the step that records failures, failed: of a run that failed or is late nobody may have been told."
+)
 
 
 class Alarms(Construct):
@@ -47,7 +52,13 @@ class Alarms(Construct):
         cloudwatch_here = iam.ServicePrincipal(
             "cloudwatch.amazonaws.com", conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
         )
-        self.key = kms.Key(self, "Key", description="Encrypts Rowcast's alarms", enable_key_rotation=True)
+        self.key = kms.Key(
+            self,
+            "Key",
+            description="Encrypts Rowcast's alarms",
+            enable_key_rotation=True,
+            removal_policy=RemovalPolicy.DESTROY,  # it opens nothing but messages on their way
+        )
         self.key.add_to_resource_policy(_by(cloudwatch_here, ["kms:Decrypt", "kms:GenerateDataKey*"], "*"))
         self.topic = sns.Topic(self, "Topic", display_name="Rowcast", master_key=self.key, enforce_ssl=True)
         self.topic.add_to_resource_policy(refusing_others(self, "sns:Publish", self.topic.topic_arn))
@@ -74,11 +85,22 @@ class Alarms(Construct):
         metric = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")
         self._alarm("AlertNotDelivered", metric, 1, "A channel did not take an alert: its address or secret is wrong.")
 
-    def on_functions(self, handlers: Sequence[Handler]) -> None:
-        """Functions share alarms by tens: an alarm takes ten metrics at most."""
+    def on_quarantine(self, queue: sqs.Queue) -> None:
+        metric = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")
+        self._alarm(
+            "Quarantined", metric, 1, "A retry queue held a message that names no debt, or that open cannot take."
+        )
+
+    def on_functions(self, handlers: Sequence[Handler], tellers: Sequence[Handler]) -> None:
+        """Functions share alarms by tens: an alarm takes ten metrics at most. `tellers`: those of them without which a
+        failure is told by no alert."""
+        errors = [one.function.metric_errors(period=PERIOD) for one in tellers]
+        self._together("UntoldErrors", 0, errors, 1, UNTOLD)
+        others = [one.function.metric_errors(period=PERIOD) for one in handlers if one not in tellers]
+        for number, metrics in enumerate(_tens(others)):
+            self._together("FunctionErrors", number, metrics, 1, FAILED)
         for number, some in enumerate(_tens(handlers)):
             functions = [handler.function for handler in some]
-            self._together("FunctionErrors", number, [one.metric_errors(period=PERIOD) for one in functions], 1, FAILED)
             throttles = [one.metric_throttles(period=PERIOD) for one in functions]
             self._together("FunctionsThrottled", number, throttles, 10, "The account's concurrency is used up.")
         for number, some in enumerate(_tens([handler for handler in handlers if not handler.capacity.pauses])):
@@ -151,7 +173,8 @@ class Alarms(Construct):
     ) -> None:
         """`unknown`: no data is no good news, since something measures all the time."""
         missing = cloudwatch.TreatMissingData
-        name = (f"{self._name}/runs/" if construct_id in TOLD_BY_ALERTS else self.prefix) + construct_id
+        told = construct_id.rstrip("0123456789") in TOLD_BY_ALERTS
+        name = (f"{self._name}/runs/" if told else self.prefix) + construct_id
         alarm = cloudwatch.Alarm(
             stack or self,
             construct_id,

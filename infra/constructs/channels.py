@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from aws_cdk import CfnTag, SecretValue, Stack
+from aws_cdk import ArnFormat, CfnTag, SecretValue, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
@@ -60,7 +60,10 @@ class Channels(Construct):
                 rules += tidings.alarms(channel.type, alarms)
             for rule in rules:
                 self._rule(part, rule, channel, target)
+        if channels:
+            self._keep_undelivered("events", "rule", ArnFormat.SLASH_RESOURCE_NAME)
         if self.topics:
+            self._keep_undelivered("sns", "*", ArnFormat.NO_RESOURCE_NAME)
             key.add_to_resource_policy(
                 iam.PolicyStatement(
                     principals=[iam.ServicePrincipal("events.amazonaws.com")],
@@ -85,11 +88,11 @@ class Channels(Construct):
             endpoint=endpoint,
             redrive_policy={"deadLetterTargetArn": self._undelivered.queue_arn},
         )
-        self._keep_undelivered("sns.amazonaws.com", topic.topic_arn)
-        here = {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
+        # EventBridge publishes without saying for whom, so a condition would refuse it:
+        # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html#eb-sns-permissions
         topic.add_to_resource_policy(
             iam.PolicyStatement(
-                principals=[iam.ServicePrincipal("events.amazonaws.com", conditions=here)],
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
                 actions=["sns:Publish"],
                 resources=[topic.topic_arn],
             )
@@ -161,7 +164,7 @@ class Channels(Construct):
         transformer = events.CfnRule.InputTransformerProperty(
             input_template=rule.template or "", input_paths_map=rule.paths
         )
-        made = events.CfnRule(
+        events.CfnRule(
             scope,
             rule.construct_id,
             description=f"Rowcast's {'alarms' if rule.of_alarms else 'alerts'} to {channel.name}",
@@ -178,14 +181,15 @@ class Channels(Construct):
                 )
             ],
         )
-        self._keep_undelivered("events.amazonaws.com", made.attr_arn)
 
-    def _keep_undelivered(self, service: str, source: str) -> None:
+    def _keep_undelivered(self, service: str, resource: str, form: ArnFormat) -> None:
+        """For all rules or topics of this account in one statement: a queue's policy takes 20.
+        https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html"""
         queue = self._undelivered
-        statement = Grant(
-            ("sqs:SendMessage",), (queue.queue_arn,), {"ArnEquals": {"aws:SourceArn": source}}
-        ).statement()
-        statement.add_service_principal(service)
+        name = "*" if form == ArnFormat.SLASH_RESOURCE_NAME else None
+        source = Stack.of(self).format_arn(service=service, resource=resource, resource_name=name, arn_format=form)
+        statement = Grant(("sqs:SendMessage",), (queue.queue_arn,), {"ArnLike": {"aws:SourceArn": source}}).statement()
+        statement.add_service_principal(f"{service}.amazonaws.com")
         queue.add_to_resource_policy(statement)
 
 

@@ -49,7 +49,7 @@ CAPACITIES = {
     "publish": Capacity(seconds=300, memory=1024, pauses=True),
     "invoke": Capacity(seconds=900, memory=1024, pauses=True),
     "commit": Capacity(seconds=900, memory=1769, pauses=True),
-    "fail": Capacity(seconds=60, memory=512),
+    "fail": Capacity(seconds=300, memory=1024),
     "watch": Capacity(seconds=300, memory=256),
 }
 

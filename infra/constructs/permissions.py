@@ -120,6 +120,7 @@ class Permissions:
             self._announcing(),
             self._table(self._storage.state, *READ_ITEM, *CHECK, *UPDATE),
             self._table(self._storage.changes, *QUERY),
+            self._objects("overflow/", *GET),
         ]
 
     def watch(self) -> list[Grant]:
@@ -201,7 +202,7 @@ def _given(name: str) -> str | None:
 
 def _decrypt(stack: Stack, service: str, context: str, *arns: str) -> Grant:
     conditions: Conditions = {
-        "StringEquals": {"kms:ViaService": f"{service}.{stack.region}.amazonaws.com"},
+        "StringEquals": {"kms:ViaService": f"{service}.{stack.region}.{stack.url_suffix}"},
         "StringLike": {f"kms:EncryptionContext:{context}": list(arns)},
     }
     keys = stack.format_arn(service="kms", resource="key", resource_name="*")

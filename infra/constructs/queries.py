@@ -28,6 +28,9 @@ QUERIES = {
     "| sort @timestamp desc",
 }
 
+MOST_GROUPS = 50
+"""That a query takes. https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html"""
+
 
 class Queries(Construct):
     """In the console under Logs Insights, in the folder of the deployment."""
@@ -40,5 +43,5 @@ class Queries(Construct):
                 "".join(word.capitalize() for word in title.split()),
                 name=f"Rowcast/{name}/{title}",
                 query_string=query,
-                log_group_names=[group.log_group_name for group in groups],
+                log_group_names=[group.log_group_name for group in groups[:MOST_GROUPS]],
             )

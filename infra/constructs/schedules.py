@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
-from constructs import Construct
+from constructs import Construct, IConstruct
 
 from infra.constructs.grants import Grant, document
 from project.model import Schedule
@@ -41,10 +42,16 @@ class Schedules(Construct):
             inline_policies={"Start": document(grants)},
         )
 
-    def add(self, scope: Construct, construct_id: str, *, sync: str, schedule: Schedule) -> None:
-        """At-least-once, as EventBridge Scheduler is: the scheduled time makes two starts one run."""
+    def add(
+        self, scope: Construct, construct_id: str, *, sync: str, schedule: Schedule, after: Sequence[IConstruct]
+    ) -> None:
+        """At-least-once, as EventBridge Scheduler is: the scheduled time makes two starts one run.
+
+        `after`: what a run of the sync needs, since a rate starts the first one as soon as there is a schedule.
+        https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#rate-based
+        """
         assert schedule.expression is not None, "a manual sync has no schedule"
-        scheduler.CfnSchedule(
+        made = scheduler.CfnSchedule(
             scope,
             construct_id,
             description=f"Starts the sync {sync}",
@@ -62,3 +69,4 @@ class Schedules(Construct):
                 ),
             ),
         )
+        made.node.add_dependency(*after)

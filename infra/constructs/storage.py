@@ -44,7 +44,7 @@ class Storage(Construct):
         self.bucket.add_to_resource_policy(
             refusing_others(self, "s3:*", self.bucket.bucket_arn, self.bucket.arn_for_objects("*"))
         )
-        self.state = self._table("State")
+        self.state = self._table("State", time_to_live="expires_at")
         self.changes = self._table("Changes", time_to_live="expires_at")
         self.debts = self._table("Debts")
         self.quarantine = self.queue(self, "Quarantine")
@@ -78,8 +78,8 @@ class Storage(Construct):
         """What each who works on the bucket or the tables may do with their key: through those services alone."""
         if self.key is None:
             return []
-        region = Stack.of(self).region
-        services = [f"{service}.{region}.amazonaws.com" for service in ("s3", "dynamodb")]
+        region, suffix = Stack.of(self).region, Stack.of(self).url_suffix
+        services = [f"{service}.{region}.{suffix}" for service in ("s3", "dynamodb")]
         actions = ("kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
         return [Grant(actions, (self.key.key_arn,), {"StringEquals": {"kms:ViaService": services}})]
 

@@ -24,6 +24,8 @@ from rowcast import definition as definitions
 from rowcast.models import Deployment
 
 OPEN_GIVES_UP_AFTER = 20
+MOST_OUTPUTS = 180
+"""Of syncs. A stack takes 200, and some are the deployment's own."""
 
 
 class SyncResources(NestedStack):
@@ -61,7 +63,7 @@ class SyncResources(NestedStack):
             definition=definition,
             trusted=[fan_out.role, functions.open.role],
         )
-        self._parameter(
+        parameter = self._parameter(
             sync,
             name,
             asset=self.definition,
@@ -70,7 +72,8 @@ class SyncResources(NestedStack):
             fan_out=fan_out,
         )
         if sync.schedule.expression is not None:
-            schedules.add(self, "Schedule", sync=sync.name, schedule=sync.schedule)
+            needed = [parameter, role, self.retry_queue]
+            schedules.add(self, "Schedule", sync=sync.name, schedule=sync.schedule, after=needed)
         alarms.on_old_debts(self, sync=sync.name, queue=self.retry_queue, age=debts_may_wait)
 
     def _show_in_diffs(self) -> None:
@@ -117,7 +120,7 @@ class SyncResources(NestedStack):
         delivery_role: iam.Role,
         snapshot: Handler,
         fan_out: Handler,
-    ) -> None:
+    ) -> ssm.StringParameter:
         external_id = _external_id(sync, Stack.of(self._whole))
         deployment = Deployment(
             definition_bucket=asset.s3_bucket_name,
@@ -128,7 +131,7 @@ class SyncResources(NestedStack):
             fan_out_function=fan_out.function.function_arn,
             external_id=external_id,
         )
-        ssm.StringParameter(
+        parameter = ssm.StringParameter(
             self,
             "Parameter",
             parameter_name=f"/{name}/syncs/{sync.name}",
@@ -138,8 +141,16 @@ class SyncResources(NestedStack):
             ),
         )
         if external_id is not None:
-            account = sync.definition.destination.account
-            assert account is not None, "an external id is made for a role of another account"
+            self._tell_partner(sync, external_id, delivery_role)
+        return parameter
+
+    def _tell_partner(self, sync: Sync, external_id: str, delivery_role: iam.Role) -> None:
+        """What the other account is to know, as outputs of the whole; of more syncs than it can have, `rowcast doctor`
+        tells it alone."""
+        account = sync.definition.destination.account
+        assert account is not None, "an external id is made for a role of another account"
+        outputs = sum(isinstance(one, CfnOutput) for one in self._whole.node.children)
+        if outputs + 2 <= MOST_OUTPUTS:
             CfnOutput(
                 self._whole,
                 f"{self.node.id}-ExternalId",

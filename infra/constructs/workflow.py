@@ -14,17 +14,24 @@ from infra.constructs.functions import Functions, Handler
 from infra.constructs.grants import TRACES, Grant, acknowledge, acknowledge_patterns, document, give
 from infra.constructs.storage import Storage
 
+VENDED_LOGS = "/aws/vendedlogs/states/"
+"""Of groups that are called otherwise Step Functions names each in one policy of the account's, which holds 5,120
+characters. https://docs.aws.amazon.com/step-functions/latest/dg/bp-cwl.html"""
 DEFINITION = Path(__file__).resolve().parents[1] / "sync.asl.json"
 
 
 class Workflow(Construct):
-    """Logs errors without data: the execution history already holds what happened, and pointers only."""
+    """Logs errors without data: the execution history already holds what happened, and pointers only.
+
+    `rights`: without which an execution fails, though it can be started.
+    """
 
     def __init__(
         self,
         scope: Construct,
         construct_id: str,
         *,
+        name: str,
         storage: Storage,
         functions: Functions,
         event_bus: str,
@@ -33,15 +40,23 @@ class Workflow(Construct):
         super().__init__(scope, construct_id)
         self._functions = functions
         self._event_bus = event_bus
-        log_group = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
-        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
+        self.rights: list[iam.Policy] = []
+        log_group = logs.LogGroup(
+            self,
+            "Logs",
+            log_group_name=f"{VENDED_LOGS}{name}",
+            retention=log_retention,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        here = {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
+        self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com", conditions=here))
         give(self.role, self._grants(storage))
         acknowledge(self.role, "AwsSolutions-IAM5[Resource::*]", f"{TRACES} Nor do those of log delivery.")
         self.state_machine = sfn.StateMachine(
             self,
             "StateMachine",
             state_machine_type=sfn.StateMachineType.STANDARD,
-            definition_body=sfn.DefinitionBody.from_string(DEFINITION.read_text()),
+            definition_body=sfn.DefinitionBody.from_string(_of_any_partition(DEFINITION.read_text())),
             definition_substitutions=self._substitutions(storage),
             role=self.role,
             tracing_enabled=True,
@@ -70,6 +85,7 @@ class Workflow(Construct):
     def _substitutions(self, storage: Storage) -> dict[str, str]:
         functions = self._functions
         return {
+            "Partition": Stack.of(self).partition,
             "OpenFunction": functions.open.function.function_arn,
             "DiffFunction": functions.diff.function.function_arn,
             "SealFunction": functions.seal.function.function_arn,
@@ -93,8 +109,14 @@ class Workflow(Construct):
         for construct_id, role, grants in (("Maps", self.role, maps), ("Lock", self._functions.open.role, lock)):
             policy = iam.Policy(self, construct_id, roles=[role], document=document(grants))
             acknowledge_patterns(policy, grants)
+            self.rights.append(policy)
 
     def _states_arn(self, resource: str, name: str) -> str:
         return Stack.of(self).format_arn(
             service="states", resource=resource, resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
         )
+
+
+def _of_any_partition(definition: str) -> str:
+    """The file names AWS's own partition, so that it is whole as it stands."""
+    return definition.replace("arn:aws:states:::", "arn:${Partition}:states:::")

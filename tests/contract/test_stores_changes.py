@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -226,3 +227,24 @@ def test_what_a_run_wrote_expires_after_30_days(aws: Stores) -> None:
     claim(aws, "a")
     items = aws.clients["dynamodb"].scan(TableName="changes")["Items"]
     assert [int(item["expires_at"]["N"]) for item in items] == [int(aws.clock.now()) + 30 * 86_400] * 3
+
+
+def stored(aws: Stores, chunk: str) -> dict[str, Any]:
+    found = aws.clients["dynamodb"].scan(TableName="changes")["Items"]
+    (item,) = (one for one in found if one["sk"]["S"] == f"chunk#{chunk}")
+    return dict(item)
+
+
+def test_chunks_of_two_partitions_share_no_key_that_dynamodb_could_throttle(aws: Stores) -> None:
+    for name in ("00000-000000", "00000-000001", "00001-000000"):
+        aws.changes.put_chunk(a_chunk(name))
+    assert stored(aws, "00000-000000")["pk"] == stored(aws, "00000-000001")["pk"] == {"S": "orders#r1#00000"}
+    assert stored(aws, "00001-000000")["pk"] == {"S": "orders#r1#00001"}
+
+
+def test_a_chunk_that_an_earlier_release_wrote_is_found(aws: Stores) -> None:
+    aws.changes.put_chunk(a_chunk("00000-000000"))
+    item = stored(aws, "00000-000000")
+    aws.clients["dynamodb"].delete_item(TableName="changes", Key={name: item[name] for name in ("pk", "sk")})
+    aws.clients["dynamodb"].put_item(TableName="changes", Item={**item, "pk": {"S": "orders#r1"}})
+    assert aws.changes.chunk("orders", "r1", "00000-000000") == a_chunk("00000-000000")

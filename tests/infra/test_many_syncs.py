@@ -16,9 +16,10 @@ from aws_cdk import aws_sqs as sqs
 import project
 from bench.synth import many
 from infra.constructs import layers
+from infra.constructs import sync as sync_module
 from infra.constructs.alarms import Alarms
 from project.model import Schedule
-from rowcast.definition import EventBridgeDestination
+from rowcast.definition import Account, EventBridgeDestination
 from tests.infra.conftest import synth
 from tests.infra.projects import SHOP, buses, sync
 from tests.infra.projects import project as of_each_kind
@@ -81,6 +82,17 @@ def test_two_hundred_syncs_fit_and_no_role_grows_with_them(tmp_path: Path) -> No
     ]
     assert policies[0] == policies[1]
     assert max(map(len, policies[1].values())) < POLICY_LIMIT
+
+
+def test_outputs_stop_where_a_stack_would_have_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_module, "MOST_OUTPUTS", 5)
+    partner = EventBridgeDestination(account=Account(role_arn="arn:aws:iam::222233334444:role/partner"))
+    names = [f"partner-{number}" for number in range(4)]
+    syncs = {name: sync(name, SHOP, partner, buses(added="orders")) for name in names}
+    outputs = synth(tmp_path, of=dataclasses.replace(of_each_kind(), syncs=syncs)).deployed["Outputs"]
+    told = [name for name in outputs if "ExternalId" in name or "DeliveryRoleArn" in name]
+    assert len(told) == 4
+    assert len(outputs) - len(told) + 180 <= 200
 
 
 def test_a_dashboard_s_widget_holds_the_hundred_alarms_that_it_can() -> None:

@@ -74,7 +74,8 @@ def test_every_function_is_watched_within_the_ten_metrics_of_an_alarm(template: 
                     kind = re.sub(r"\d*[0-9A-F]{8}$", "", name.removeprefix("RowcastAlarms"))
                     watched.setdefault(kind, set()).add(flat(dimension["Value"]))
     functions = {flat({"Ref": name}) for name in template.of_type("AWS::Lambda::Function")}
-    assert watched["FunctionErrors"] == watched["FunctionsThrottled"] == functions
+    assert watched["FunctionErrors"] | watched["UntoldErrors"] == watched["FunctionsThrottled"] == functions
+    assert not watched["FunctionErrors"] & watched["UntoldErrors"]
     stopping_short = {f"<Functions{name}Function>" for name in ("Publish", "Invoke", "Commit")}
     assert watched["TimeOutsNear"] == functions - stopping_short
 

@@ -128,6 +128,7 @@ RIGHTS: dict[str, dict[str, set[str]]] = {
         ANNOUNCEMENTS: {"events:PutEvents"},
         f"{BUCKET}/snapshots/*": DELETE,
         f"{BUCKET}/worklists/*": DELETE,
+        f"{BUCKET}/overflow/*": GET,
         BUCKET: LIST,
         STATE: ITEM | CHECK | UPDATE,
         CHANGES: {"dynamodb:Query"},
@@ -279,7 +280,7 @@ def test_no_role_is_outside_these_tables(template: Template) -> None:
 def test_a_key_decrypts_only_through_the_secret_s_service_and_for_that_secret(template: Template) -> None:
     statements = template.statements(template.role("FunctionsSnapshotwarehouseRole"))
     (conditions,) = [one["Condition"] for one in statements if one["Action"] == "kms:Decrypt"]
-    assert flat(conditions["StringEquals"]["kms:ViaService"]) == "secretsmanager.<AWS::Region>.amazonaws.com"
+    assert flat(conditions["StringEquals"]["kms:ViaService"]) == "secretsmanager.<AWS::Region>.<AWS::URLSuffix>"
     (secret,) = conditions["StringLike"]["kms:EncryptionContext:SecretARN"]
     assert flat(secret).endswith("secret:rowcast/warehouse-??????")
 

@@ -19,6 +19,7 @@ from tests.infra.conftest import BOUNDARY, KEY, synth
 from tests.infra.projects import SHOP, WAREHOUSE, buses, project, sync
 from tests.infra.template import Template, flat
 from workbench import usage
+from workbench.docs.nested import STACK
 
 SNAPSHOT = Path(__file__).parent / "template.snapshot.json"
 HOLDS_DATA = {
@@ -30,9 +31,13 @@ HOLDS_DATA = {
     },
 }
 STACK_UUID = {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}
-FUNCTIONS = {f"{name}{number}" for name in ("FunctionErrors", "FunctionsThrottled") for number in ("", "1")} | {
+FUNCTIONS = {
+    "FunctionErrors",
+    "FunctionsThrottled",
+    "FunctionsThrottled1",
     "TimeOutsNear",
     "DestinationsThrottled",
+    "UntoldErrors",
 }
 LOOKS = {"SyncsLate", "RowsLongOwed"}
 RUNS = {"RunFailed", "RunTimedOut", "RunAborted"}
@@ -88,7 +93,7 @@ def test_what_holds_data_keeps_its_logical_id_and_outlives_the_stack(template: T
             assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
 
 
-def test_tables_are_recoverable_and_protected_and_only_changes_expire(template: Template) -> None:
+def test_tables_are_recoverable_and_protected_and_no_debt_expires(template: Template) -> None:
     for name, table in template.of_type("AWS::DynamoDB::Table").items():
         properties = table["Properties"]
         assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
@@ -96,7 +101,7 @@ def test_tables_are_recoverable_and_protected_and_only_changes_expire(template: 
         assert properties["SSESpecification"]["SSEEnabled"]
         assert [key["AttributeName"] for key in properties["KeySchema"]] == ["pk", "sk"]
         expires = properties.get("TimeToLiveSpecification", {}).get("AttributeName")
-        assert expires == ("expires_at" if "Changes" in name else None)
+        assert expires == (None if "Debts" in name else "expires_at")
 
 
 def test_queues_topic_and_bucket_refuse_plain_http(template: Template) -> None:
@@ -184,8 +189,8 @@ def test_a_key_of_one_s_own_encrypts_rows_and_is_opened_through_their_services_a
     for part in ("FunctionsOpenRole", "FunctionsWatchRole", "WorkflowRole", "FunctionsSnapshotlakeRole"):
         (grant,) = [one for one in template.statements(template.role(part)) if one["Resource"] == KEY]
         assert [flat(name) for name in grant["Condition"]["StringEquals"]["kms:ViaService"]] == [
-            "s3.<AWS::Region>.amazonaws.com",
-            "dynamodb.<AWS::Region>.amazonaws.com",
+            "s3.<AWS::Region>.<AWS::URLSuffix>",
+            "dynamodb.<AWS::Region>.<AWS::URLSuffix>",
         ]
 
 
@@ -291,10 +296,12 @@ def test_a_manual_sync_has_no_schedule(template: Template) -> None:
 def test_alarms_watch_runs_debts_and_schedules_and_speak_through_the_topic(template: Template) -> None:
     names = [one["Properties"]["AlarmName"] for one in template.of_type("AWS::CloudWatch::Alarm").values()]
     told_by_alerts = {name for name in names if not name.startswith("Rowcast/platform/")}
-    assert told_by_alerts == {"Rowcast/runs/RunFailed", "Rowcast/runs/SyncsLate"}
+    assert told_by_alerts == {f"Rowcast/runs/{name}" for name in ("RunFailed", "SyncsLate", "FunctionErrors")}
     alarms = {flat_name(name): one["Properties"] for name, one in template.of_type("AWS::CloudWatch::Alarm").items()}
     debts = {f"Sync{name}OldDebts{name}" for name in (one.replace("-", "") for one in project().syncs)}
-    assert set(alarms) == RUNS | FUNCTIONS | LOOKS | {"ScheduleNotDelivered", "AlertNotDelivered"} | debts
+    assert (
+        set(alarms) == RUNS | FUNCTIONS | LOOKS | {"ScheduleNotDelivered", "AlertNotDelivered", "Quarantined"} | debts
+    )
     assert {alarm["MetricName"] for alarm in alarms.values() if "MetricName" in alarm} == {
         "ExecutionsFailed",
         "ExecutionsTimedOut",
@@ -304,6 +311,36 @@ def test_alarms_watch_runs_debts_and_schedules_and_speak_through_the_topic(templ
         *(metric.name for metric in metrics.of_look([], 0)),
     }
     assert {flat(action) for alarm in alarms.values() for action in alarm["AlarmActions"]} == {"<AlarmsTopic>"}
+
+
+def test_channels_hear_by_an_alarm_of_errors_that_no_alert_can_tell_and_of_no_others(template: Template) -> None:
+    named = {one["Properties"]["AlarmName"]: one for one in template.of_type("AWS::CloudWatch::Alarm").values()}
+    told = json.dumps(named["Rowcast/platform/UntoldErrors"])
+    assert "FunctionsFailFunction" in told and "FunctionsWatchFunction" in told
+    assert not [name for name in named if name.startswith("Rowcast/platform/FunctionErrors")]
+
+
+def test_a_sync_s_schedule_is_made_when_a_run_can_succeed(template: Template) -> None:
+    """A rate starts the first run at once."""
+    schedules = [
+        (file, one)
+        for file, nested in template.nested.items()
+        for one in nested["Resources"].values()
+        if one["Type"] == "AWS::Scheduler::Schedule"
+    ]
+    assert schedules
+    for file, one in schedules:
+        awaited = {template.nested[file]["Resources"][name]["Type"] for name in one["DependsOn"]}
+        assert {
+            "AWS::SSM::Parameter",
+            "AWS::SQS::Queue",
+            "AWS::SQS::QueuePolicy",
+            "AWS::IAM::Role",
+        } <= awaited
+    for one in template.deployed["Resources"].values():
+        if one["Type"] == STACK:
+            awaited = {flat({"Ref": name}) for name in one["DependsOn"]}
+            assert {"<WorkflowMaps>", "<WorkflowLock>"} <= awaited
 
 
 def test_looks_that_find_nothing_wrong_twice_are_good_news_and_no_look_is_none(template: Template) -> None:

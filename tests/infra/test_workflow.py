@@ -131,12 +131,19 @@ def test_maps_are_bounded_read_their_items_from_s3_and_keep_no_result(machine: S
 def test_every_placeholder_is_filled_in(machine: State, template: Template) -> None:
     filled = template.named("AWS::StepFunctions::StateMachine", "")["Properties"]["DefinitionSubstitutions"]
     wanted = {text.partition("}")[0] for text in DEFINITION.read_text().split("${")[1:]}
-    assert set(filled) == wanted
+    assert set(filled) == wanted | {"Partition"}
 
 
 def test_the_deployed_definition_is_the_file(machine: State, template: Template) -> None:
     deployed = template.named("AWS::StepFunctions::StateMachine", "")["Properties"]["DefinitionString"]
-    assert json.loads(deployed) == machine
+    assert json.loads(deployed.replace("arn:${Partition}:", "arn:aws:")) == machine
+
+
+def test_integrations_are_those_of_the_partition_that_is_deployed_to(template: Template) -> None:
+    made = template.named("AWS::StepFunctions::StateMachine", "StateMachine")["Properties"]
+    assert "arn:aws:" not in json.dumps(made)
+    assert made["DefinitionString"].count("arn:${Partition}:states:::") == DEFINITION.read_text().count("arn:aws:")
+    assert made["DefinitionSubstitutions"]["Partition"] == {"Ref": "AWS::Partition"}
 
 
 def test_the_linter_of_state_machines_finds_nothing(linter: Path) -> None:

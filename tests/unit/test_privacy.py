@@ -211,6 +211,7 @@ def busy(world: CanaryWorld) -> None:
     world.target.answer = answer
     world.run()
     world.queue.put(None)
+    world.queue.put(Notice(sync=world.sync, run="not of ours", chunk="00000-000000", key_hashes=["0" * 32]))
     world.put_rows(200, "changed")
     world.states.heads[world.sync].holder = "an execution that died"
 

@@ -8,6 +8,19 @@ if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
 
+THROTTLED = {
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+
+
 def code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 

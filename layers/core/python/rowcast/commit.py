@@ -6,6 +6,7 @@ Everything before the last transaction may be repeated: debts and notices are de
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -225,16 +226,19 @@ def _book(
     for result in results:
         for name in result.settled_chunks:
             needs.debts.book(run.sync, token, [], needs.changes.chunk(run.sync, run.run, name).settled)
+    queue = cache(lambda: needs.queue(needs.definitions.deployment(run.sync)))
     for name, state in sorted(states.items()):
         if state.booked or (state.paid == 0 and all(o is not None and o.outcome == "accepted" for o in state.outcomes)):
             continue
         if needs.budget.seconds_left() < PAUSE_SECONDS:
             return False
-        _book_chunk(needs.changes.chunk(run.sync, run.run, name), state, run, token, needs)
+        _book_chunk(needs.changes.chunk(run.sync, run.run, name), state, run, token, queue, needs)
     return True
 
 
-def _book_chunk(chunk: Chunk, state: ChunkState, run: Run, token: int, needs: Committing) -> None:
+def _book_chunk(
+    chunk: Chunk, state: ChunkState, run: Run, token: int, queue: Callable[[], RetryQueue], needs: Committing
+) -> None:
     owed: list[Debt] = []
     paid: list[str] = []
     for change, outcome in zip(chunk.changes, state.outcomes, strict=True):
@@ -246,9 +250,7 @@ def _book_chunk(chunk: Chunk, state: ChunkState, run: Run, token: int, needs: Co
     needs.debts.book(run.sync, token, owed, paid)
     if owed:
         hashes = [debt.key_hash for debt in owed]
-        needs.queue(needs.definitions.deployment(run.sync)).send(
-            [Notice(sync=run.sync, run=run.run, chunk=chunk.id, key_hashes=hashes)]
-        )
+        queue().send([Notice(sync=run.sync, run=run.run, chunk=chunk.id, key_hashes=hashes)])
     needs.changes.mark_booked(run.sync, run.run, chunk.id)
 
 

@@ -6,6 +6,7 @@ RowcastError                 message is safe to log: it never holds a row's valu
 │   ├── SnapshotDamaged      a stored snapshot does not match its manifest
 │   ├── DefinitionInvalid    the deployed sync cannot be read
 │   └── DestinationRefused   the target is missing or access to it is denied; sending stops
+├── Throttled                AWS kept asking for a slower pace; the state machine tries the step again
 ├── LockLost                 another run holds the sync's lock: stop at once and write nothing
 └── MessageInvalid           no message can be made of this one row; the row is rejected
 """
@@ -35,6 +36,10 @@ class DefinitionInvalid(RunFailed):
 
 class DestinationRefused(RunFailed):
     """The destination as a whole is unusable: missing, denied, or its role cannot be assumed."""
+
+
+class Throttled(RowcastError):
+    """A store kept refusing calls that came too fast. What was stored stays, and doing it again is harmless."""
 
 
 class LockLost(RowcastError):

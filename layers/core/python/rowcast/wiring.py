@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from rowcast import clienterror
 from rowcast.definition import Alerts, Definition, FilesSource, SecretRef
-from rowcast.errors import RowcastError
+from rowcast.errors import RowcastError, Throttled
 from rowcast.metrics import Metric, of_calls
 from rowcast.models import Deployment, FirstSend, Run
 from rowcast.ports import CallRecord, CallStore, Destination, Pace, Render, RetryQueue, Source
@@ -328,6 +329,8 @@ def step(work: Callable[[dict[str, Any], Step], Any]) -> Handler:
         except Exception as error:
             place = _place(error)
             log.error(place, extra={**ids, "error": type(error).__name__})
+            if _aws_code(error) in clienterror.THROTTLED:
+                raise Throttled(f"AWS takes calls no faster at {place}.") from None
             raise UnexpectedError(f"Unexpected {type(error).__name__} at {place}.") from None
         peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         seconds = round(time.monotonic() - started, 3)
@@ -381,13 +384,12 @@ def _home() -> tempfile.TemporaryDirectory[str]:
 
 def _place(error: Exception) -> str:
     frames = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-    return " < ".join(reversed(frames[-4:])) + _aws_code(error)
+    code = _aws_code(error)  # it and the operation name no row
+    told = f" ({getattr(error, 'operation_name', '')}: {code})" if code is not None else ""
+    return " < ".join(reversed(frames[-4:])) + told
 
 
-def _aws_code(error: Exception) -> str:
-    """AWS's error code and operation, which name no row."""
+def _aws_code(error: Exception) -> str | None:
+    """None where it is no answer of AWS."""
     response = getattr(error, "response", None)
-    if not isinstance(response, dict):
-        return ""
-    code = response.get("Error", {}).get("Code", "")
-    return f" ({getattr(error, 'operation_name', '')}: {code})"
+    return response.get("Error", {}).get("Code", "") if isinstance(response, dict) else None

@@ -17,6 +17,7 @@ from botocore.exceptions import (
     ProxyConnectionError,
 )
 
+from rowcast import clienterror
 from rowcast.destinations.wire import Reply
 
 ERROR_TYPE = "x-amzn-errortype"
@@ -45,19 +46,7 @@ class CallFailed(Exception):
 
 
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
-THROTTLES = {
-    "ThrottlingException",
-    "Throttling",
-    "ThrottledException",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "RequestLimitExceeded",
-    "TooManyRequestsException",
-    "SlowDown",
-    "ServiceUnavailable",
-    "ServiceUnavailableException",
-    *_EXPIRED,
-}
+THROTTLES = {*clienterror.THROTTLED, "ServiceUnavailable", "ServiceUnavailableException", *_EXPIRED}
 UNUSABLE = {
     "AccessDenied",
     "AccessDeniedException",

@@ -1,4 +1,10 @@
-"""The changes table: per run (pk `<sync>#<run>`) the items `chunk#<id>`, `state#<chunk>` and `result#<partition>`."""
+"""The changes table: per run (pk `<sync>#<run>`) the items `state#<chunk>` and `result#<partition>`, and per partition
+of a run (pk `<sync>#<run>#<partition>`) `chunk#<id>`.
+
+Chunks are nearly all that is written, and DynamoDB takes 1,000 units a second for one pk: a run's, under its own pk
+alone, would take a quarter of an hour of a first run over ten million rows, which no diff has. Chunks of earlier
+releases lie under the run's pk, and are still found there.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +53,8 @@ class DynamoChanges:
 
     def put_chunk(self, chunk: Chunk | WrittenChunk) -> None:
         body = self._bodies.pack(to_json(chunk), f"overflow/{chunk.sync}/{chunk.run}/{chunk.id}.z")
-        item = {**key(_pk(chunk.sync, chunk.run), f"chunk#{chunk.id}"), **body, "expires_at": self._expiry()}
+        pk = _chunk_pk(chunk.sync, chunk.run, chunk.id)
+        item = {**key(pk, f"chunk#{chunk.id}"), **body, "expires_at": self._expiry()}
         try:
             self._client.put_item(TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)")
         except ClientError as error:
@@ -58,7 +65,9 @@ class DynamoChanges:
         return self.chunk_and_size(sync, run, chunk)[0]
 
     def chunk_and_size(self, sync: str, run: str, chunk: str) -> tuple[Chunk, int]:
-        item = get(self._client, self._table, _pk(sync, run), f"chunk#{chunk}")
+        places = (_chunk_pk(sync, run, chunk), _pk(sync, run))
+        found = (get(self._client, self._table, pk, f"chunk#{chunk}") for pk in places)
+        item = next((one for one in found if one is not None), None)
         if item is None:
             raise RunFailed(f"Chunk {chunk} of run {run} of {sync} is gone.")
         body = self._bodies.unpack(item)
@@ -197,6 +206,11 @@ class DynamoChanges:
 
 def _pk(sync: str, run: str) -> str:
     return f"{sync}#{run}"
+
+
+def _chunk_pk(sync: str, run: str, chunk: str) -> str:
+    """A chunk's id begins with its partition's number."""
+    return f"{_pk(sync, run)}#{chunk.partition('-')[0]}"
 
 
 def _overflow_key(sync: str, run: str, name: str, data: bytes) -> str:
