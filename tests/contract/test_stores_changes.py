@@ -89,6 +89,13 @@ def test_a_chunk_of_more_than_an_items_size_comes_back(stores: Stores) -> None:
     assert stores.changes.chunk("orders", "r1", "c1") == chunk
 
 
+def test_the_first_of_two_results_of_a_partition_stands(stores: Stores) -> None:
+    first = PartitionResult(partition=0, chunks=["a"], counts=Counts(added=1))
+    stores.changes.put_result("orders", "r1", first)
+    stores.changes.put_result("orders", "r1", PartitionResult(partition=0, chunks=["b"], counts=Counts()))
+    assert stores.changes.results("orders", "r1") == [first]
+
+
 def test_results_come_in_order_of_their_partitions(stores: Stores) -> None:
     results = [
         PartitionResult(partition=i, chunks=[f"c{i}"], counts=Counts(added=i), changed_rows=1, settled=2)

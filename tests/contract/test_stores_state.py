@@ -142,6 +142,35 @@ def test_a_stale_token_saves_no_run_that_has_ended_either(stores: Stores) -> Non
         stores.state.save(replace(run, rows=9), head.token)
 
 
+def test_a_run_s_phase_never_goes_back(stores: Stores) -> None:
+    head, run = begun(stores)
+    sealed = replace(run, phase="sealed")
+    stores.state.save(sealed, head.token)
+    with pytest.raises(LockLost):
+        stores.state.save(replace(run, phase="snapshot"), head.token)
+    stores.state.save(replace(sealed, reason="again"), head.token)
+    assert stores.state.run("orders", "r1") == replace(sealed, reason="again")
+
+
+def test_a_run_that_is_open_no_more_is_not_saved(stores: Stores) -> None:
+    head, run = begun(stores)
+    committed = replace(run, phase="committed", status="completed")
+    stores.state.commit(replace(head, generation=1, history=["m1"], open_run=None), committed, head.token)
+    for phase in ("sealed", "committed"):
+        with pytest.raises(LockLost):
+            stores.state.save(replace(run, phase=phase), head.token)
+    assert stores.state.run("orders", "r1") == committed
+
+
+def test_a_run_of_an_earlier_release_which_wrote_no_phase_beside_it_is_saved(aws: Stores) -> None:
+    head, run = begun(aws)
+    aws.clients["dynamodb"].update_item(
+        TableName="state", Key={"pk": {"S": "orders"}, "sk": {"S": "run#r1"}}, UpdateExpression="REMOVE reached"
+    )
+    aws.state.save(replace(run, phase="snapshot"), head.token)
+    assert aws.state.run("orders", "r1") == replace(run, phase="snapshot")
+
+
 def test_workers_of_the_new_holder_write_where_those_of_the_old_may_not(stores: Stores) -> None:
     head, run = begun(stores)
     new = taken(stores, SECOND)

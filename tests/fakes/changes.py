@@ -33,7 +33,7 @@ class FakeChangeStore:
         return found, len(to_json(found))
 
     def put_result(self, sync: str, run: str, result: PartitionResult) -> None:
-        self.partition_results.setdefault((sync, run), {})[result.partition] = copied(result)
+        self.partition_results.setdefault((sync, run), {}).setdefault(result.partition, copied(result))
 
     def results(self, sync: str, run: str) -> list[PartitionResult]:
         found = self.partition_results.get((sync, run), {})

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from rowcast.errors import LockLost
-from rowcast.models import Head, Run
+from rowcast.models import PHASES, Head, Run
 from tests.fakes.copies import copied
 
 
@@ -51,7 +51,10 @@ class FakeStateStore:
         self.run_tokens[key] = token
 
     def save(self, run: Run, token: int) -> None:
-        self._current(run.sync, token)
+        head = self._current(run.sync, token)
+        stored = self.records[run.sync, run.run]
+        if head.open_run != run.run or PHASES.index(stored.phase) > PHASES.index(run.phase):
+            raise LockLost(f"Run {run.run} of {run.sync} has gone on.")
         self._store(run, token)
 
     def stop(self, sync: str, run: str, token: int, reason: str) -> None:

@@ -137,7 +137,11 @@ class StateStore(Protocol):
         """Stores the run and makes it the head's open run, in one transaction."""
 
     def save(self, run: Run, token: int) -> None:
-        """Overwrites the run's record. For the holder's own steps; parallel workers use the calls below."""
+        """Overwrites the run's record. For the holder's own steps; parallel workers use the calls below.
+
+        Raises LockLost also when the run is not open any more or its phase is a later one: a step whose answer was lost
+        may end after the one that took its place.
+        """
 
     def stop(self, sync: str, run: str, token: int, reason: str) -> None:
         """The first reason stands; workers of the run stop sending."""
@@ -170,7 +174,8 @@ class ChangeStore(Protocol):
     def chunk_and_size(self, sync: str, run: str, chunk: str) -> tuple[Chunk, int]:
         """And how many bytes of JSON it has, before they were compressed."""
 
-    def put_result(self, sync: str, run: str, result: PartitionResult) -> None: ...
+    def put_result(self, sync: str, run: str, result: PartitionResult) -> None:
+        """Written once, as chunks are: it names them."""
 
     def results(self, sync: str, run: str) -> list[PartitionResult]: ...
 

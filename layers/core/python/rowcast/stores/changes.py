@@ -53,13 +53,7 @@ class DynamoChanges:
 
     def put_chunk(self, chunk: Chunk | WrittenChunk) -> None:
         body = self._bodies.pack(to_json(chunk), f"overflow/{chunk.sync}/{chunk.run}/{chunk.id}.z")
-        pk = _chunk_pk(chunk.sync, chunk.run, chunk.id)
-        item = {**key(pk, f"chunk#{chunk.id}"), **body, "expires_at": self._expiry()}
-        try:
-            self._client.put_item(TableName=self._table, Item=item, ConditionExpression="attribute_not_exists(pk)")
-        except ClientError as error:
-            if not is_failed_condition(error):
-                raise
+        self._put_once({**key(_chunk_pk(chunk.sync, chunk.run, chunk.id), f"chunk#{chunk.id}"), **body})
 
     def chunk(self, sync: str, run: str, chunk: str) -> Chunk:
         return self.chunk_and_size(sync, run, chunk)[0]
@@ -76,8 +70,7 @@ class DynamoChanges:
     def put_result(self, sync: str, run: str, result: PartitionResult) -> None:
         data = msgspec.json.encode(result)
         body = self._bodies.pack(data, _overflow_key(sync, run, f"result-{result.partition}", data))
-        item = {**key(_pk(sync, run), f"result#{result.partition:08d}"), **body, "expires_at": self._expiry()}
-        self._client.put_item(TableName=self._table, Item=item)
+        self._put_once({**key(_pk(sync, run), f"result#{result.partition:08d}"), **body})
 
     def results(self, sync: str, run: str) -> list[PartitionResult]:
         items = query_prefix(self._client, self._table, _pk(sync, run), "result#")
@@ -145,6 +138,14 @@ class DynamoChanges:
 
     def mark_booked(self, sync: str, run: str, chunk: str) -> None:
         self._update_state(sync, run, chunk, "SET booked = :yes", "attribute_exists(claim)", {":yes": flag(True)})
+
+    def _put_once(self, item: Item) -> None:
+        expiring = {**item, "expires_at": self._expiry()}
+        try:
+            self._client.put_item(TableName=self._table, Item=expiring, ConditionExpression="attribute_not_exists(pk)")
+        except ClientError as error:
+            if not is_failed_condition(error):
+                raise
 
     def _update_state(self, sync: str, run: str, chunk: str, update: str, condition: str, values: Item) -> None:
         try:

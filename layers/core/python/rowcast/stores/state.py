@@ -14,7 +14,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from rowcast.errors import LockLost, RunFailed
-from rowcast.models import Head, Run
+from rowcast.models import PHASES, Head, Run
 from rowcast.ports import Clock
 from rowcast.stores import stored
 from rowcast.stores.clock import SystemClock
@@ -141,13 +141,15 @@ class DynamoState:
         fence = {
             "TableName": self._table,
             "Key": key(run.sync, "head"),
-            "ConditionExpression": "#token = :token",
+            "ConditionExpression": "#token = :token AND open_run = :run",
             "ExpressionAttributeNames": _NAMES,
-            "ExpressionAttributeValues": {":token": number(token)},
+            "ExpressionAttributeValues": {":token": number(token), ":run": text(run.run)},
         }
-        writes = [{"ConditionCheck": fence}, {"Update": self._run_update(run, token)}]
-        if not transact(self._client, self._clock, writes):
-            raise _lock_lost(run.sync)
+        storing = self._run_update(run, token)
+        storing["ConditionExpression"] = "attribute_not_exists(reached) OR reached <= :reached"
+        if not transact(self._client, self._clock, [{"ConditionCheck": fence}, {"Update": storing}]):
+            self._current(run.sync, token)
+            raise LockLost(f"Run {run.run} of {run.sync} has gone on: this step was overtaken by its own repeat.")
 
     def stop(self, sync: str, run: str, token: int, reason: str) -> None:
         self._update_run(sync, run, token, "SET stopped = if_not_exists(stopped, :reason)", {":reason": text(reason)})
@@ -239,8 +241,9 @@ class DynamoState:
 
     def _run_update(self, run: Run, token: int) -> Item:
         """Stores the run's record, but leaves what parallel workers write: the stop and the counts of rejections."""
-        update = "SET body = :body, #token = :token, expires_at = :expires"
+        update = "SET body = :body, #token = :token, expires_at = :expires, reached = :reached"
         values = {
+            ":reached": number(PHASES.index(run.phase)),
             ":body": text(msgspec.json.encode(run).decode()),
             ":token": number(token),
             ":expires": number(int(run.started_at) + SUMMARY_SECONDS),
