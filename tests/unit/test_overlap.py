@@ -8,7 +8,7 @@ import pytest
 
 from rowcast.definition import Limits, Retry
 from rowcast.errors import LockLost, MessageInvalid, RunFailed
-from rowcast.models import Change, Notice
+from rowcast.models import Change, Counts, Notice, PartitionResult
 from rowcast.ports import Verdict
 from tests import deaths
 from tests.model.inline import inline
@@ -170,6 +170,126 @@ def test_a_takeover_waits_until_the_earlier_worker_cannot_send_any_more() -> Non
     died_at = world.clock.time
     world.run()
     assert world.clock.time - died_at >= 900
+
+
+def sealed(world: World) -> tuple[str, int, str]:
+    """A run that waits for its fan out, whose execution goes on: its name, its token and its only chunk."""
+    interrupted(world, "fan_out")
+    run = world.head.open_run
+    world.executions.running.add(world.head.holder)
+    return run, world.head.token, "00000-000000"
+
+
+def test_who_takes_over_from_one_that_died_waiting_waits_for_whom_that_one_waited() -> None:
+    world = world_of(1)
+    run, token, chunk = sealed(world)
+    world.changes.claim("orders", run, chunk, token, "of the earlier start", world.clock.time + 800)
+    world.executions.running.clear()
+    began, wait = world.clock.time, world.clock.wait
+    opened = world.open(world.next_time(), "a later start")
+
+    async def dies(seconds: float) -> None:
+        raise deaths.Died
+
+    for _ in range(3):
+        world.clock.wait = dies  # type: ignore[method-assign]
+        with pytest.raises(deaths.Died):
+            world.fan_out(run, opened.token, chunk)
+    world.clock.wait = wait  # type: ignore[method-assign]
+    assert world.fan_out(run, opened.token, chunk)
+    assert world.clock.time - began >= 800
+
+
+def test_a_commit_waits_until_no_worker_can_send_any_more() -> None:
+    world = world_of(1)
+    run, token, chunk = sealed(world)
+    world.changes.claim("orders", run, chunk, token, "of the lost one", world.clock.time + 500)
+    began = world.clock.time
+    assert world.commit(run, token).done
+    assert world.clock.time - began >= 500
+    assert world.owed()[1].in_doubt
+
+
+def test_a_commit_that_cannot_wait_long_enough_is_called_again() -> None:
+    world = world_of(1)
+    run, token, chunk = sealed(world)
+    began = world.clock.time
+    world.changes.claim("orders", run, chunk, token, "of the lost one", began + 2_000)
+    calls = 0
+    while not world.commit(run, token).done:
+        calls += 1
+    assert (calls, world.clock.time - began >= 2_000) == (2, True)
+
+
+def test_a_commit_that_dies_while_it_waits_leaves_the_next_one_waiting() -> None:
+    world = world_of(1)
+    run, token, chunk = sealed(world)
+    began, claim, sleep = world.clock.time, world.changes.claim, world.clock.sleep
+
+    def late(*given: Any) -> Any:
+        """A worker that was called long ago claims the chunk just before commit does."""
+        world.changes.claim = claim  # type: ignore[method-assign]
+        claim("orders", run, chunk, token, "of the late one", began + 600)
+        return claim(*given)
+
+    def dies(seconds: float) -> None:
+        raise deaths.Died
+
+    world.changes.claim = late  # type: ignore[method-assign]
+    world.clock.sleep = dies  # type: ignore[method-assign]
+    with pytest.raises(deaths.Died):
+        world.commit(run, token)
+    world.clock.sleep = sleep  # type: ignore[method-assign]
+    while not world.commit(run, token).done:
+        pass
+    assert world.clock.time - began >= 600
+
+
+def late_save(world: World, phase: str) -> Any:
+    """What the first step that saves a run in this phase was about to store when its answer was lost."""
+    save, kept = world.states.save, []
+
+    def saving(run: Any, token: int) -> None:
+        if run.phase == phase and not kept:
+            kept.append((run, token))
+            return
+        save(run, token)
+
+    world.states.save = saving  # type: ignore[method-assign]
+    return lambda: save(*kept[0])
+
+
+def test_a_snapshot_that_ends_late_takes_no_run_back_that_has_sent() -> None:
+    world = world_of(1)
+    store_late = late_save(world, "snapshot")
+    world.run(on=lambda state: world.snapshot(world.head.open_run, world.head.token) if state == "diff" else None)
+    with pytest.raises(LockLost):
+        store_late()
+    [run] = world.states.runs("orders", 1)
+    assert (run.phase, run.status) == ("committed", "completed")
+
+
+def test_a_seal_that_ends_late_opens_no_run_again_that_was_committed() -> None:
+    world = world_of(1)
+    store_late = late_save(world, "sealed")
+
+    def again(state: str) -> None:
+        if state == "fan_out":
+            world.seal(world.head.open_run, world.head.token)
+
+    world.run(on=again)
+    with pytest.raises(LockLost):
+        store_late()
+    [run] = world.states.runs("orders", 1)
+    assert (run.phase, run.status) == ("committed", "completed")
+
+
+def test_a_diff_that_ends_late_changes_no_result() -> None:
+    world = world_of(1)
+    run, *_ = sealed(world)
+    before = world.changes.results("orders", run)
+    world.changes.put_result("orders", run, PartitionResult(partition=0, chunks=["other"], counts=Counts()))
+    assert world.changes.results("orders", run) == before
 
 
 def test_a_rejection_after_a_send_that_was_lost_leaves_the_row_in_doubt() -> None:

@@ -53,6 +53,27 @@ def test_a_sync_that_sends_removals_alone_has_nothing_to_resync() -> None:
     assert accounts(world.steer("resync")) == {"skipped": 2}
 
 
+def test_a_resync_that_is_refused_whole_leaves_its_rows_owed() -> None:
+    world = settled(*range(150))
+    world.target.answer = lambda message, attempt: REJECTED
+    summary = world.steer("resync")
+    assert (summary["status"], summary["owed_after"]) == ("failed", 150)
+    world.sent()
+    world.target.answer = answer_by_id({})
+    assert accounts(world.run()) == {"changed": 150, "accepted": 150, "owed_before": 150}
+
+
+def test_a_resync_that_was_held_sends_every_row_when_it_is_approved() -> None:
+    world = settled(*range(500))
+    world.target.arrived.clear()
+    for key in range(200):
+        world.source.remove(key)
+    held = world.steer("resync")
+    assert held["status"] == "held"
+    assert accounts(world.steer("approve", run=held["run"])) == {"changed": 300, "removed": 200, "accepted": 500}
+    assert world.arrived() == {row["id"]: row for row in world.source.rows}
+
+
 def test_a_trigger_s_columns_do_not_hold_back_a_resync() -> None:
     world = settled(1, triggers=Triggers(changed=Trigger(bus="bus", columns=("v",))))
     assert accounts(world.steer("resync")) == {"changed": 1, "accepted": 1}

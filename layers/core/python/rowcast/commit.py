@@ -32,6 +32,8 @@ from rowcast.progress import count_debts, taken_over
 from rowcast.summary import summarize
 
 PAUSE_SECONDS = 60.0
+LONGEST_WORK = 900.0
+"""Of any worker: Lambda ends an invocation then."""
 NOT_SENT = "not sent: the worker that should have sent it failed"
 LOST = "the worker that sent it failed before it could say what became of it"
 
@@ -84,7 +86,7 @@ def commit_run(sync: str, name: str, token: int, needs: Committing) -> Committed
     """Books the debts of every chunk and moves the head to the next generation with this run's snapshot.
 
     When the run was stopped before anything was accepted or may have been, the baseline stays where it is instead: the
-    next run finds the same changes again.
+    next run finds the same changes again. Not those of a run that doubts the target: they are owed.
     """
     head, run = _at_commit(sync, name, token, needs)
     again = head.holder is not None and head.holder != run.execution
@@ -96,10 +98,13 @@ def commit_run(sync: str, name: str, token: int, needs: Committing) -> Committed
     states = {state.chunk: state for state in needs.changes.states(run.sync, run.run)} if run.chunks else {}
     tally = _Tally()
     for chunk in _chunk_ids(results):
-        states[chunk] = _finished(chunk, states.get(chunk), run, token, needs)
-        tally.add(states[chunk])
+        finished = _finished(chunk, states.get(chunk), run, token, needs)
+        if finished is None:
+            return Committed(done=False)
+        states[chunk] = finished
+        tally.add(finished)
     counted = _counted(run, tally, results, needs)
-    if counted.stopped and not tally.accepted and not tally.in_doubt:
+    if counted.stopped and not tally.accepted and not tally.in_doubt and not run.doubts_target:
         return _closed(counted, head, token, again, tally.answered, needs)
     if not _book(counted, states, results, token, needs):
         return Committed(done=False)
@@ -120,14 +125,21 @@ def _chunk_ids(results: list[PartitionResult]) -> Iterator[str]:
         yield from result.chunks
 
 
-def _finished(name: str, state: ChunkState | None, run: Run, token: int, needs: Committing) -> ChunkState:
-    """The chunk's outcomes, complete: what no worker recorded is in doubt if it was claimed, else surely not sent."""
+def _finished(name: str, state: ChunkState | None, run: Run, token: int, needs: Committing) -> ChunkState | None:
+    """The chunk's outcomes, complete: what no worker recorded is in doubt if it was claimed, else surely not sent. None
+    while a worker may still send of it and the time does not do for waiting: an older state would follow a newer one
+    that the next run sends (I4)."""
     if state is not None and state.done:
         return state
+    if not _outlived(state, needs):
+        return None
     chunk = needs.changes.chunk(run.sync, run.run, name)
-    before = needs.changes.claim(run.sync, run.run, name, token, needs.claim, needs.clock.now())
+    until = needs.clock.now() + LONGEST_WORK  # who takes over from a commit that died here waits for whom it waited
+    before = needs.changes.claim(run.sync, run.run, name, token, needs.claim, until)
     if before is not None and before.done:
         return before
+    if not _outlived(before, needs):
+        return None
     now = needs.clock.now()
     finished = taken_over(before, run, chunk, token=token, claim=needs.claim, deadline=now, now=now)
     finished.done = True
@@ -138,6 +150,15 @@ def _finished(name: str, state: ChunkState | None, run: Run, token: int, needs: 
     count_debts(finished, run, chunk)
     needs.changes.record(run.sync, run.run, finished)
     return finished
+
+
+def _outlived(before: ChunkState | None, needs: Committing) -> bool:
+    """Whether who claimed a chunk can send no more, after a wait as far as the time does."""
+    left = 0.0 if before is None or before.paused else before.deadline - needs.clock.now()
+    waiting = min(left, needs.budget.seconds_left() - PAUSE_SECONDS)
+    if waiting > 0:
+        needs.clock.sleep(waiting)
+    return waiting >= left
 
 
 def _lost() -> Outcome:

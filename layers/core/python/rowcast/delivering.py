@@ -43,7 +43,8 @@ class FanningOut(Delivering, kw_only=True):
 
 
 class Sending(msgspec.Struct, kw_only=True):
-    """What sending a share of chunks needs, by the definition of their run."""
+    """What sending a share of chunks needs, by the definition of their run. `resumed`: by a later start, so that
+    workers of an earlier one may still be sending."""
 
     definition: Definition
     states: StateStore
@@ -57,3 +58,4 @@ class Sending(msgspec.Struct, kw_only=True):
     claim: str
     jitter: random.Random
     under_way: UnderWay
+    resumed: bool = False

@@ -127,7 +127,7 @@ def _diff_partition(
     run(connection, "SET preserve_insertion_order = true")
     run(connection, "SET disabled_optimizers = 'join_order'")  # rows after are looked up, not those before
     owed = _owed(number, needs)
-    resync = needs.run.mode == "resync"
+    resync = needs.run.sends_all
     found = find(number, needs.sides, [debt.key_hash for debt in owed], connection, whole=resync, assumes=assumes)
     counts = Counts()
     only = needs.run.only
@@ -192,7 +192,7 @@ def _wanted(change: Change, needs: PartitionDiff) -> bool:
     """Whether a trigger asks for the change. A row in doubt may have arrived, so its `columns` filter doesn't hold; nor
     does it when every row is sent."""
     trigger = needs.definition.triggers.of(change.operation)
-    if trigger is None or trigger.columns is None or change.operation != "changed" or needs.run.mode == "resync":
+    if trigger is None or trigger.columns is None or change.operation != "changed" or needs.run.sends_all:
         return trigger is not None
     in_doubt = change.debt is not None and change.debt.in_doubt
     return in_doubt or not set(trigger.columns).isdisjoint(change.columns)
@@ -210,7 +210,7 @@ def _owed_changes(
     for debt in owed:
         now = current.get(debt.key_hash)
         change = owed_change(debt, now, common, destination, needs.run.generation)
-        if needs.run.mode == "resync":
+        if needs.run.sends_all:
             change = _resent(debt, now, change, needs)
         if change is not None and needs.run.mode != "discard" and _wanted(change, needs):
             changes.append(_owed_alone(change))
@@ -243,7 +243,7 @@ def _without_untriggered(sending: Pairs, counts: Counts, definition: Definition)
 def _wanted_columns(needs: PartitionDiff) -> Sequence[str] | None:
     """Of changed rows only those that differ in one of these columns are sent; None: all."""
     changed = needs.definition.triggers.changed
-    return None if changed is None or needs.run.mode == "resync" else changed.columns
+    return None if changed is None or needs.run.sends_all else changed.columns
 
 
 def _fresh_changes(

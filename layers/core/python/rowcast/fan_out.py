@@ -24,7 +24,7 @@ def fan_out_run(sync: str, name: str, token: int, chunks: Sequence[str] | str, n
     A single chunk comes from a run that was sealed before there were shares. Raises LockLost, having recorded nothing
     more but what had been sent, when the run is no longer ours.
     """
-    _, run = held(needs.states, sync, name, token)
+    head, run = held(needs.states, sync, name, token)
     definition = needs.definitions.pinned(sync, run.definition)
     sending = Sending(
         definition=definition,
@@ -39,6 +39,7 @@ def fan_out_run(sync: str, name: str, token: int, chunks: Sequence[str] | str, n
         claim=needs.claim,
         jitter=needs.jitter,
         under_way=UnderWay(definition.limits.calls_per_worker),
+        resumed=head.holder != run.execution,
     )
     share = [chunks] if isinstance(chunks, str) else chunks
     return in_flight.finish(send_share(run, token, share, sending))
@@ -87,12 +88,18 @@ async def _claim(
     run: Run, token: int, chunk_id: str, is_first: bool, needs: Sending
 ) -> tuple[Run, ChunkState | None, float]:
     """The run as it is before the claim, the chunk's state as it was, and until when it is claimed."""
+    if needs.resumed:  # before the claim, so that whoever comes after one that dies waiting sees for whom it waited
+        await _outlive(await in_flight.in_thread(_state_of, run, chunk_id, needs), token, needs)
     if not is_first:
         _, run = await in_flight.in_thread(held, needs.states, run.sync, run.run, token)  # it may have been stopped
     needs.under_way.stopped = needs.under_way.stopped or run.stopped
     deadline = needs.clock.now() + needs.budget.seconds_left()
     claim = (run.sync, run.run, chunk_id, token, needs.claim, deadline)
     return run, await in_flight.in_thread(needs.changes.claim, *claim), deadline
+
+
+def _state_of(run: Run, chunk_id: str, needs: Sending) -> ChunkState | None:
+    return next(iter(needs.changes.states(run.sync, run.run, chunk_id)), None)
 
 
 async def _work(run: Run, token: int, chunk: Chunk, before: ChunkState | None, deadline: float, needs: Sending) -> bool:

@@ -286,6 +286,7 @@ REPLAYABLE_SECONDS = 29 * 86400
 
 RunStatus = Literal["running", "completed", "failed", "held", "abandoned", "planned"]
 Phase = Literal["open", "snapshot", "sealed", "committed"]
+PHASES: tuple[Phase, ...] = ("open", "snapshot", "sealed", "committed")
 Mode = Literal["run", "plan", "rebaseline", "discard", "retry", "approve", "reject", "resync", "replay"]
 """What an execution is for. `plan` stops where sending would begin. `rebaseline` takes the source as it is for
 accepted. `discard` gives up on debts: the row of the baseline counts as accepted. `retry` is a run now; with a
@@ -339,9 +340,9 @@ class Run(msgspec.Struct, kw_only=True):
     `rename` nothing ran: it says who took the sync along to this name, when and why.
 
     `requested_by`: who asked for it, and `because` of what; empty for a scheduled one. `only`: the debts it is about.
-    `decides`: the held run that it approves or rejects. `replays`: the runs that it sends again, listed under the key
-    `past` with those after them; `left_out`: by reason, how many of their changes it does not send. `partitions`: how
-    many its keys are spread over.
+    `decides`: the held run that it approves or rejects; `approves`: the mode of the one that it approves. `replays`:
+    the runs that it sends again, listed under the key `past` with those after them; `left_out`: by reason, how many of
+    their changes it does not send. `partitions`: how many its keys are spread over.
     """
 
     version: Literal[1] = 1
@@ -352,6 +353,7 @@ class Run(msgspec.Struct, kw_only=True):
     because: str = ""
     only: Selection | None = None
     decides: str = ""
+    approves: str = ""
     replays: Replay | None = None
     past: str = ""
     left_out: dict[str, int] = {}
@@ -398,9 +400,14 @@ class Run(msgspec.Struct, kw_only=True):
         return self.phase == "committed" and bool(self.stopped) and not self.accepted and not self.in_doubt
 
     @property
+    def sends_all(self) -> bool:
+        """Whether rows are sent too that equal the baseline."""
+        return "resync" in (self.mode, self.approves)
+
+    @property
     def doubts_target(self) -> bool:
         """Whether who asked for it doubts that the destination holds what it accepted."""
-        return self.mode in ("resync", "replay")
+        return self.sends_all or self.mode == "replay"
 
     def outlived_its_chunks(self, now: float) -> bool:
         """Whether an unfinished run is so old that the table may have dropped its chunks.

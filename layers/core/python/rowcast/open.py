@@ -220,6 +220,7 @@ def _begin(name: str, execution: str, head: Head, deployment: Deployment, reques
         waiting = _waiting(head, request, needs)
         run = _new(name, execution, head, request, waiting.definition, needs)
         run.manifest = waiting.manifest
+        run.approves = waiting.mode
         definition = needs.definitions.pinned(head.sync, run.definition)
         if refusal := _refusal(definition, deployment, needs):
             raise RunFailed(f"Run {request.run} cannot be sent any more: {refusal}")

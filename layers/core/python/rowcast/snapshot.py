@@ -58,9 +58,9 @@ def snapshot_run(sync: str, run: str, token: int, needs: Taking) -> Taken:
         source = needs.source(definition, needs.scratch)
         rekeys = record.mode == "rebaseline"
         snapshot = take_snapshot(definition, run, baseline, head.manifest, source, needs, rekeys=rekeys)
-    skip = baseline is None and definition.initial_sync == "skip" and record.mode != "resync"
+    skip = baseline is None and definition.initial_sync == "skip" and not record.sends_all
     numbers = [] if skip else partitions_to_diff(snapshot.manifest, baseline, _owed(record, needs.debts))
-    if record.mode == "resync":
+    if record.sends_all:
         partitions = enumerate(snapshot.manifest.partitions)
         numbers = sorted({*numbers, *(number for number, partition in partitions if partition.rows)})
     past = ""
