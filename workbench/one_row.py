@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 from botocore.exceptions import ReadTimeoutError
 
+from rowcast.bounds import read_row
 from rowcast.definition import Definition, EventBridgeDestination, Trigger
 from rowcast.equality import differing_columns, row_hash
 from rowcast.errors import RowcastError, SnapshotDamaged
 from rowcast.masking import masked_body, scrubber
 from rowcast.message import RunInfo, compile_address, compile_message
-from rowcast.models import Change, Chunk, Manifest, Operation, Row, change_id, from_json
+from rowcast.models import Change, Chunk, Manifest, Operation, Row, change_id
 from rowcast.ports import MessageToSend
 from rowcast.trial import TEST
 from workbench import keys
@@ -89,7 +90,7 @@ def _row(place: Place, manifest: Manifest, key_hash: str) -> Row | None:
             keys = [column for name in manifest.primary_key for column in manifest.columns if column.name == name]
             statement = f"SELECT {row} FROM read_parquet('{file}') n WHERE {sql.key_hash(keys, 'n')} = ?::UUID"
             found = run(connection, statement, [key_hash])
-    return from_json(found[0][0]) if found else None
+    return read_row(found[0][0]) if found else None
 
 
 def change_of(found: Found, operation: Operation | None) -> Change:

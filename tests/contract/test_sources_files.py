@@ -47,6 +47,14 @@ def test_a_file_is_named_by_path_pattern_or_stem(folder: Folder, query: str) -> 
     assert [(row["id"], row["total"]) for row in rows] == [(1, 1.5), (2, 12.5)]
 
 
+@pytest.mark.parametrize("number", ["1e10000", "1" * 1001])
+def test_a_number_in_json_that_no_reader_takes_is_refused(folder: Folder, number: str) -> None:
+    folder.put("people.jsonl", f'{{"id": 1, "more": {{"size": {number}}}}}\n')
+    query = "SELECT id, more FROM read_json('people.jsonl', columns = {id: 'BIGINT', more: 'JSON'})"
+    with pytest.raises(SourceFailed, match='Column "more" holds a number of more than'):
+        read(folder, query)
+
+
 def test_a_text_that_is_a_file_name_stays_a_text(folder: Folder) -> None:
     assert read(folder, "SELECT 'orders.csv' AS name FROM 'orders.csv' WHERE id = 1").rows == [{"name": "orders.csv"}]
 

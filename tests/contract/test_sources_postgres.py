@@ -180,6 +180,17 @@ def test_an_instant_beyond_the_engine_is_refused(answer: Callable[[str], Answer]
                 answer(f"SELECT '{late}+00'::{kind} AS late")
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["1e5000::numeric", "1e-1000::numeric", "ARRAY[1e5000::numeric]", """'{"a": 1e5000}'::jsonb""", "'1e10000'::json"],
+)
+def test_a_number_that_no_reader_takes_is_refused(answer: Callable[[str], Answer], value: str) -> None:
+    with pytest.raises(SourceFailed, match='Column "v" holds a number of more than') as caught:
+        answer(f"SELECT 1 AS id, {value} AS v")
+    assert 'write "v"::VARCHAR AS "v"' in str(caught.value)
+    assert answer(f'SELECT "v"::VARCHAR AS "v" FROM (SELECT {value} AS "v") AS q').types == {"v": "text"}
+
+
 def test_types_are_found_without_running_the_query(answer: Callable[[str], Answer]) -> None:
     with pytest.raises(SourceFailed, match="half way: division by zero"):
         answer("SELECT 1 / (100000 - i) AS a FROM generate_series(1, 100000) AS i")

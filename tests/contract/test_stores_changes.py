@@ -4,11 +4,13 @@ import random
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
+from rowcast.chunks import Layout, WrittenChunk
 from rowcast.errors import LockLost, RunFailed
-from rowcast.models import Change, Chunk, ChunkState, Counts, DebtOrigin, Outcome, PartitionResult
+from rowcast.models import Change, Chunk, ChunkState, Counts, DebtOrigin, Outcome, PartitionResult, to_json
 from tests import aws_faults
 from tests.contract.conftest import BUCKET, Stores
 
@@ -51,6 +53,30 @@ def state(claim: str, token: int = 1, deadline: float = 100.5, **fields: object)
 def test_a_chunk_comes_back_exactly(stores: Stores) -> None:
     stores.changes.put_chunk(a_chunk())
     assert stores.changes.chunk("orders", "r1", "c1") == a_chunk()
+
+
+@pytest.mark.parametrize("number", ["1e1000000000000000000", "9" * 5000, "-1.5E-99999999999999999999"])
+def test_a_number_that_nothing_can_read_comes_back_as_its_text(stores: Stores, number: str) -> None:
+    whole = a_chunk(odd=None)
+    change = to_json(a_chunk(odd=[None, "1e9999999999999999999", Decimal("1.10")]).changes[0])
+    odd = change.replace(b'"odd":[null,', b'"odd":[' + number.encode() + b",")
+    layout = Layout(key=[], before=[], after=[])
+    stores.changes.put_chunk(
+        WrittenChunk(
+            sync="orders",
+            run="r1",
+            id="c1",
+            operation="changed",
+            layout=layout,
+            destination="d",
+            generation=0,
+            changes=[msgspec.Raw(odd), msgspec.Raw(to_json(whole.changes[1]))],
+            table=None,
+        )
+    )
+    first, second = stores.changes.chunk("orders", "r1", "c1").changes
+    assert first.row == {**ROW, "odd": [number, "1e9999999999999999999", Decimal("1.10")]}
+    assert second == whole.changes[1]
 
 
 def test_numbers_keep_their_digits(stores: Stores) -> None:

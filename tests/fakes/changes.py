@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from rowcast import chunks
+from rowcast import bounds, chunks
 from rowcast.chunks import WrittenChunk
 from rowcast.errors import LockLost, RunFailed
 from rowcast.models import Chunk, ChunkState, PartitionResult, to_json
@@ -13,24 +13,22 @@ from tests.fakes.copies import copied
 
 class FakeChangeStore:
     def __init__(self) -> None:
-        self.chunks: dict[tuple[str, str, str], Chunk] = {}
+        self.chunks: dict[tuple[str, str, str], bytes] = {}
         self.partition_results: dict[tuple[str, str], dict[int, PartitionResult]] = {}
         self.progress: dict[tuple[str, str], dict[str, ChunkState]] = {}
         self._before: dict[str, ChunkState | None] = {}
 
     def put_chunk(self, chunk: Chunk | WrittenChunk) -> None:
-        if isinstance(chunk, WrittenChunk):
-            chunk = chunks.decoder.decode(to_json(chunk)).chunk()
-        self.chunks.setdefault((chunk.sync, chunk.run, chunk.id), copied(chunk))
+        self.chunks.setdefault((chunk.sync, chunk.run, chunk.id), to_json(chunk))
 
     def chunk(self, sync: str, run: str, chunk: str) -> Chunk:
-        if (sync, run, chunk) not in self.chunks:
-            raise RunFailed(f"Chunk {chunk} of run {run} of {sync} is gone.")
-        return copied(self.chunks[sync, run, chunk])
+        return self.chunk_and_size(sync, run, chunk)[0]
 
     def chunk_and_size(self, sync: str, run: str, chunk: str) -> tuple[Chunk, int]:
-        found = self.chunk(sync, run, chunk)
-        return found, len(to_json(found))
+        if (sync, run, chunk) not in self.chunks:
+            raise RunFailed(f"Chunk {chunk} of run {run} of {sync} is gone.")
+        body = self.chunks[sync, run, chunk]
+        return bounds.read_stored(chunks.decoder, body).chunk(), len(body)
 
     def put_result(self, sync: str, run: str, result: PartitionResult) -> None:
         self.partition_results.setdefault((sync, run), {}).setdefault(result.partition, copied(result))

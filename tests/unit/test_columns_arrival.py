@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from rowcast import columns as sql
+from rowcast.arrival import refusal_in
 from rowcast.errors import SourceFailed
 
 
@@ -69,6 +70,42 @@ def arrive(query: str) -> tuple[list[str], list[str], list[str]]:
 def test_each_type_arrives_exactly(value: str, logical: str, physical: str, text: str) -> None:
     types, stored, rows = arrive(f"SELECT {value} AS v")
     assert (types, stored, rows) == ([logical], [physical], [f'{{"v":{text}}}'])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "'{{\"a\": 1e10000}}'::JSON",
+        "'[ 1, -1.5E-99999999999999999999 ]'::JSON",
+        "'0e10000'::JSON",
+        "'[0.{long}]'::JSON",
+        "'{long}1'::JSON",
+        "{{'a': ['[1E+10000]'::JSON]}}",
+        "['{long}1'::BIGNUM]",
+        "'-{long}'::BIGNUM",
+    ],
+)
+def test_a_number_that_no_reader_takes_is_refused_with_the_cast_to_write(value: str) -> None:
+    with pytest.raises(duckdb.InvalidInputException) as caught:
+        arrive(f"SELECT {value.format(long='1' * 1000)} AS v")
+    said = refusal_in(str(caught.value))
+    assert said.startswith('Column "v" holds a number of more than 1,000 characters or with an exponent of more than 4')
+    assert 'write "v"::VARCHAR AS "v"' in said and "111" not in said
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("'[1e9999,-1.5E-09999]'::JSON", "[1e9999,-1.5E-09999]"),
+        ("'{long}'::JSON", "{long}"),
+        ("'{long}'::BIGNUM", "{long}"),
+        ("""'["1e99999",":1e99999","{long}1","\\":{long}1",1.5]'::JSON""",
+         """["1e99999",":1e99999","{long}1","\\":{long}1",1.5]"""),
+    ],
+)  # fmt: skip
+def test_a_number_within_the_bounds_and_text_of_any_kind_arrive(value: str, text: str) -> None:
+    long = "1" * 1000
+    assert arrive(f"SELECT {value.replace('{long}', long)} AS v")[2] == [f'{{"v":{text.replace("{long}", long)}}}']
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_changes_that_the_sync_does_not_send_any_more_are_left_out() -> None:
 
 def test_a_replay_of_one_row_sends_that_alone() -> None:
     world = settled(*range(50), limits=Limits(concurrency=1, rows_per_partition=4))
-    changes = (change for chunk in world.changes.chunks.values() for change in chunk.changes)
+    changes = (change for name in world.changes.chunks for change in world.changes.chunk(*name).changes)
     wanted = tuple(change.key_hash for change in changes if change.key == [7])
     summary = again(world, only=Selection(key_hashes=wanted))
     assert (world.sent(), summary["left_out"]) == ([("added", 7)], {})

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from random import Random
 from typing import Any
 
+import duckdb
 import pytest
 
-from rowcast import picking
+from rowcast import jsonsql, picking
+from rowcast.arrival import normalize, refusal_in
 from rowcast.definition import Guard, LambdaDestination, Limits, Retry, Trigger, Triggers
 from rowcast.errors import SourceFailed
 from rowcast.models import Change, Chunk, ChunkState, Notice, Run
 from rowcast.open import DRAIN_SECONDS, SEEN_AT_ONCE
-from rowcast.ports import MessageToSend, Verdict
+from rowcast.ports import MessageToSend, SourceResult, Verdict
 from rowcast.progress import taken_over
-from tests.world import ALL_ON, ON, World, sync_definition
+from tests.world import ALL_ON, ON, TableSource, World, sync_definition
 
 pytestmark = pytest.mark.usefixtures("remembered")
 
@@ -467,6 +470,62 @@ def test_a_query_that_fails_sends_nothing_and_frees_the_lock() -> None:
     assert world.head.holder is None
     world.source.fail = None
     assert accounts(world.run()) == {}
+
+
+class JsonSource(TableSource):
+    """Whose `v` is the text of JSON."""
+
+    @contextmanager
+    def query(self, query: str, connection: duckdb.DuckDBPyConnection) -> Iterator[SourceResult]:
+        with super().query(query, connection) as result:
+            expressions, columns = normalize([("id", "BIGINT"), ("v", "JSON")])
+            names = ", ".join(expressions)
+            relation = f"(SELECT {names} FROM (SELECT id, v::JSON AS v FROM {result.relation}))"
+            try:
+                yield SourceResult(relation=relation, columns=columns)
+            except duckdb.Error as error:
+                raise SourceFailed(refusal_in(str(error))) from None
+
+
+UNREADABLE_NUMBERS = ["1e1000000000000000000", "9" * 5000]
+
+
+@pytest.mark.parametrize("number", UNREADABLE_NUMBERS)
+def test_a_number_that_nothing_can_read_fails_the_run_before_it_is_sealed_until_it_is_mended(number: str) -> None:
+    world = World()
+    world.source = JsonSource()
+    world.source.put(id=1, v="1")
+    world.run()
+    world.sent()
+    world.source.put(id=1, v="2")
+    world.source.put(id=2, v=f"[{number}]")
+    summary = world.run()
+    assert summary["status"] == "failed" and 'Column "v" holds a number' in summary["reason"]
+    assert (world.sent(), world.head.open_run) == ([], None)
+    world.source.put(id=2, v="[3]")
+    assert accounts(world.run()) == {"added": 1, "changed": 1, "accepted": 2}
+
+
+@pytest.mark.parametrize("number", UNREADABLE_NUMBERS)
+def test_a_row_that_arrived_before_there_were_bounds_is_sent_and_owed_with_the_text_of_its_number(
+    number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    world.source = JsonSource()
+    world.source.put(id=1, v=f"[{number}]")
+    world.source.put(id=2, v="1")
+    world.target.answer = answer_by_id({1: REJECTED})
+    with monkeypatch.context() as before:
+        before.setattr(jsonsql, "_BEYOND", "^no JSON$")
+        assert accounts(world.run()) == {"added": 2, "accepted": 1, "rejected": 1, "owed_after": 1}
+        assert world.owed()[1].sent == {"id": 1, "v": [number]}
+        world.target.answer = answer_by_id({})
+        assert accounts(world.run()) == {"added": 1, "accepted": 1, "owed_before": 1}
+    world.sent()
+    world.source.put(id=1, v="3")
+    assert accounts(world.run()) == {"changed": 1, "accepted": 1}
+    (message,) = world.target.sent
+    assert (message.change.before, message.change.after) == ({"id": 1, "v": [number]}, {"id": 1, "v": 3})
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from rowcast.errors import SourceFailed
-from rowcast.jsonsql import json_arriving, json_canonical, json_value
+from rowcast.jsonsql import decimal_arriving, json_arriving, json_canonical, json_value
 from rowcast.models import Column, ColumnType
 from rowcast.sqltext import literal, quote
 from rowcast.typetext import Type, parse
@@ -106,7 +106,8 @@ def _arrive(kind: Type, value: str, column: str, depth: int) -> tuple[str, Colum
         return value, _AS_IS[kind.name]
     if kind.name in _CAST:
         target, logical = _CAST[kind.name]
-        return f"{value}::{target}", logical
+        cast = f"{value}::{target}"
+        return decimal_arriving(cast, column) if kind.name == "BIGNUM" else cast, logical
     if kind.name in _NANOSECONDS:
         target, logical = _NANOSECONDS[kind.name]
         return _microseconds(value, target, column), logical

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rowcast.bounds import MOST_CHARACTERS, MOST_EXPONENT_DIGITS, MOST_LEVELS
 from rowcast.models import ColumnType
 from rowcast.sqltext import literal, quote
 
@@ -13,8 +14,14 @@ NUMBER_TOKENS = rf'(?s){STRING}|{_NUMBER}|[^"0-9-]+'
 """Cuts JSON text into strings, numbers and the rest."""
 _BEFORE_NUMBER = r"(^|[\[,:])\s*"
 _INEXACT = rf"{_BEFORE_NUMBER}(-0|-?[0-9]{{16}}|-?[0-9]+[.eE])"
-MOST_LEVELS = 200
-"""Python reads JSON by recursion and stops at some hundreds, as many a receiver does."""
+_BEYOND = (
+    rf"{_BEFORE_NUMBER}(-?[0-9.]+[eE][+-]?0*[1-9][0-9]{{{MOST_EXPONENT_DIGITS}}}|[0-9.eE+-]{{{MOST_CHARACTERS}}}[0-9])"
+)
+"""A number that is too long, or its exponent is; or text that looks like one."""
+_NUMBER_BEYOND = (
+    f"a number of more than {MOST_CHARACTERS:,} characters or with an exponent of more than {MOST_EXPONENT_DIGITS}"
+    " digits"
+)
 
 
 def json_value(column_type: ColumnType, value: str) -> str:
@@ -22,12 +29,14 @@ def json_value(column_type: ColumnType, value: str) -> str:
     return _JSON[column_type](value)
 
 
-def json_canonical(text: str) -> str:
+def json_canonical(text: str, refusing: str = "") -> str:
     """VARCHAR: any JSON text with its keys sorted and numbers as they are written; NULL for JSON's null.
 
     A VARIANT's objects are sorted and hold no key twice (the last one stays), but its numbers are doubles. So numbers
     that a double may not hold travel through it as strings that begin with \u0001; where a string holds that itself, it
     is doubled. The raw characters 1 and 2, which no JSON text holds, mark the numbers meanwhile.
+
+    `refusing`: the arm of a CASE that is asked where such numbers are.
     """
     marked = (
         f"regexp_replace(replace({text}, '\\u0001', '\\u0001\\u0001'),"
@@ -39,7 +48,7 @@ def json_canonical(text: str) -> str:
     )
     return (
         f"CASE WHEN regexp_matches({text}, '^\\s*null\\s*$') THEN NULL"
-        f" WHEN regexp_matches({text}, {literal(_INEXACT)}) THEN {unmarked} ELSE {_sorted(text)} END"
+        f" WHEN NOT regexp_matches({text}, {literal(_INEXACT)}) THEN {_sorted(text)} {refusing} ELSE {unmarked} END"
     )
 
 
@@ -117,8 +126,9 @@ def same_numbers(a: str, b: str) -> str:
 
 def json_arriving(text: str, column: str) -> str:
     """`json_canonical` of a column's JSON text; an error that names the column where nothing further on could read it:
-    deeper than `MOST_LEVELS`, or with half of a surrogate pair."""
-    brackets = rf"regexp_extract_all(regexp_replace({text}, {literal(STRING)}, '', 'g'), '[\[\]{{}}]')"
+    deeper than `MOST_LEVELS`, with half of a surrogate pair, or with a number beyond the bounds."""
+    no_strings = f"regexp_replace({text}, {literal(STRING)}, '', 'g')"
+    brackets = rf"regexp_extract_all({no_strings}, '[\[\]{{}}]')"
     steps = (
         f"list_transform({brackets}, lambda bracket: CASE WHEN bracket IN ('[', '{{')"
         " THEN {'depth': 1, 'most': 1} ELSE {'depth': -1, 'most': 0} END)"
@@ -127,15 +137,30 @@ def json_arriving(text: str, column: str) -> str:
         f"list_reduce({steps}, lambda so_far, step: {{'depth': so_far.depth + step.depth,"
         " 'most': greatest(so_far.most, so_far.depth + step.depth)}).most"
     )
-    message = literal(
-        f'Column "{column}" holds JSON of more than {MOST_LEVELS} levels or with text that is no Unicode, which has no'
-        f" exact form here: write {quote(column)}::VARCHAR AS {quote(column)} in the query, or leave the column out."
+    too_deep = _refusal(column, f"JSON of more than {MOST_LEVELS} levels or with text that is no Unicode")
+    long_number = (
+        f"WHEN regexp_matches({text}, {literal(_BEYOND)}) AND regexp_matches({no_strings}, {literal(_BEYOND)})"
+        f" THEN {_refusal(column, _NUMBER_BEYOND)}"
     )
     return (
         f"CASE WHEN length({text}) - length(translate({text}, '[{{', '')) > {MOST_LEVELS} AND {levels} > {MOST_LEVELS}"
         f" OR (contains({text}, '\\ud') OR contains({text}, '\\uD')) AND TRY_CAST({text} AS JSON) IS NULL"
-        f" THEN error({message})::VARCHAR ELSE {json_canonical(text)} END"
+        f" THEN {too_deep} ELSE {json_canonical(text, long_number)} END"
     )
+
+
+def decimal_arriving(text: str, column: str) -> str:
+    """A decimal's text; an error that names the column where it is too long to be read as a number."""
+    return f"CASE WHEN strlen({text}) > {MOST_CHARACTERS} THEN {_refusal(column, _NUMBER_BEYOND)} ELSE {text} END"
+
+
+def _refusal(column: str, what: str) -> str:
+    name = quote(column)
+    message = (
+        f'Column "{column}" holds {what}, which has no exact form here:'
+        f" write {name}::VARCHAR AS {name} in the query, or leave the column out."
+    )
+    return f"error({literal(message)})::VARCHAR"
 
 
 def _text(value: str) -> str:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from rowcast import arrow, changetext, columnar
 from rowcast import columns as sql
+from rowcast.bounds import read_row
 from rowcast.changetext import Compared, free_name
 from rowcast.chunks import Batch, Layout
 from rowcast.compare import Sides, fetch_rows, fetched, key_columns
 from rowcast.engine import registered, run
-from rowcast.models import Column, Manifest, Row, from_json
+from rowcast.models import Column, Manifest, Row
 from rowcast.pairing import FILE_BITS, NOWHERE, Pairs
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def current_rows(places: Mapping[str, int], sides: Sides, connection: duckdb.Duc
 
     told = sql.row_json(sides.manifest.columns, "r")
     found = _told(told, "owed_rows", sides.manifest, np.array(list(places.values()), np.int64), sides, connection)
-    return {name: from_json(found[number]) for number, name in enumerate(places)}
+    return {name: read_row(found[number]) for number, name in enumerate(places)}
 
 
 def _told(

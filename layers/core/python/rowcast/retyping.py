@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rowcast import chunks
+from rowcast import bounds, chunks
 from rowcast.chunks import WrittenChunk
 from rowcast.compare import Sides
 from rowcast.models import ColumnType, to_json
@@ -23,7 +23,7 @@ def suspects(sides: Sides) -> dict[str, tuple[ColumnType, ColumnType]]:
 
 def note(chunk: WrittenChunk, among: dict[str, tuple[ColumnType, ColumnType]], retyped: dict[str, int]) -> None:
     """Counts, by column, the rows in which a column differs between two types whose values don't compare."""
-    for change in chunks.decoder.decode(to_json(chunk)).chunk().changes:
+    for change in bounds.read_stored(chunks.decoder, to_json(chunk)).chunk().changes:
         old, new = change.before or {}, change.after or {}
         for name in among.keys() & set(change.columns):
             if None not in (old.get(name), new.get(name)) and not _comparable(*among[name], old[name]):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from rowcast.errors import SourceFailed
-from rowcast.jsonsql import json_arriving
+from rowcast.jsonsql import decimal_arriving, json_arriving
 from rowcast.models import Column, ColumnType
 from rowcast.sqltext import literal, quote
 
@@ -36,6 +36,7 @@ _AS_TEXT: dict[str, ColumnType] = {
     ),
     "interval": "text",
 }
+_ARRIVING = {"json": json_arriving, "decimal": decimal_arriving}
 _WITH_INFINITY: dict[str, ColumnType] = {"date": "date", "timestamp": "timestamp", "timestamptz": "timestamptz"}
 _ELEMENTS = (_PLAIN.keys() | _AS_TEXT.keys() | _WITH_INFINITY.keys() | {"oid", "inet"}) - {"bytea"}
 _CAST_TO_WRITE = {
@@ -189,7 +190,8 @@ def _column(column: str, name: str, kind: ResultType) -> tuple[list[str], str, C
         return [f"to_json({column})::text AS {column}"], json_arriving(column, name), "json"
     if kind.kind == "e" or kind.name in _AS_TEXT:
         logical: ColumnType = "text" if kind.kind == "e" else _AS_TEXT[kind.name]
-        made = json_arriving(column, name) if logical == "json" else column
+        arriving = _ARRIVING.get(logical)
+        made = arriving(column, name) if arriving else column
         return [f"{column}::text AS {column}"], made, logical
     if kind.name in _PLAIN and kind.schema == "pg_catalog":
         logical = _PLAIN[kind.name]

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from rowcast.bounds import read_stored
 from rowcast.errors import RunFailed
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ T = TypeVar("T")
 def read(decoder: msgspec.json.Decoder[T], data: bytes | str, what: str) -> T:
     """Raises RunFailed for a form that this release does not know; msgspec's text names fields, never a row's value."""
     try:
-        return decoder.decode(data)
+        return read_stored(decoder, data)
     except msgspec.ValidationError as error:
         raise foreign(what, str(error)) from error
 
