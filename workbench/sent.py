@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
+from rowcast.bounds import UNREADABLE, read_foreign
 from rowcast.errors import DefinitionInvalid, RunFailed
 from rowcast.masking import masked_row
-from rowcast.models import Change, Chunk, Column, Outcome, Run, from_json
+from rowcast.models import Change, Chunk, Column, Outcome, Run
 from rowcast.ports import CallRecord
 from rowcast.trial import TEST
 from workbench import keys
@@ -102,8 +101,8 @@ def _readable(request: Any) -> Any:
 
 def _json(text: Any) -> Any:
     try:
-        return from_json(text)
-    except (msgspec.MsgspecError, TypeError):
+        return read_foreign(text)
+    except (*UNREADABLE, TypeError):
         return text
 
 

@@ -22,6 +22,13 @@ from tests.contract.test_destinations import a_message, refuse_oversize
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:welcome:live"
 
 
+def nested(levels: int) -> bytes:
+    return b"[" * levels + b"]" * levels
+
+
+UNREADABLE = [nested(300), nested(1_000), nested(100_000), b"1e1000000000000000000", b"9" * 5_000]
+
+
 @pytest.fixture
 def client(aws: Stores) -> Any:
     return enforce(client_of("lambda"))
@@ -133,6 +140,9 @@ def test_a_reply_rejects_the_rows_that_it_names(client: Any) -> None:
         b'{"errors": [{"primary_key_value": [1, 2], "reason": "not in the batch"}]}',
         b'{"errors": [{"primary_key_value": 1, "reason": "a"}, {"primary_key_value": "1", "reason": "b"}]}',
         b"\xff\xfe",
+        b'"\xff"',
+        *UNREADABLE,
+        *(b'{"errors": [{"primary_key_value": ' + value + b', "reason": "x"}]}' for value in UNREADABLE),
     ],
 )
 def test_a_reply_that_breaks_the_contract_leaves_all_in_doubt(client: Any, reply: bytes) -> None:
@@ -146,7 +156,10 @@ def test_a_function_that_failed_leaves_all_in_doubt_with_its_reason(client: Any)
     result = invoke(client, reply, FunctionError="Unhandled")
     assert kinds(result) == ["in_doubt", "in_doubt"]
     assert result.verdicts[0].reason == "The function failed: KeyError: KeyError: email"
-    assert kinds(invoke(client, b"not json", FunctionError="Unhandled")) == ["in_doubt", "in_doubt"]
+    for unreadable in (b"not json", *(b'{"errorMessage": ' + value + b"}" for value in UNREADABLE)):
+        result = invoke(client, unreadable, FunctionError="Unhandled")
+        assert kinds(result) == ["in_doubt", "in_doubt"]
+        assert (result.verdicts[0].reason, result.reply) == ("The function failed.", unreadable.decode())
 
 
 def test_reasons_are_kept_short(client: Any) -> None:

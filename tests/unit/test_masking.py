@@ -121,6 +121,19 @@ def test_a_message_that_masked_rows_cannot_make_is_masked_whole() -> None:
     assert masked_result(result, [message], ("email",), render).request["Entries"][0]["Detail"] == f'"{MASK}"'
 
 
+DEEP = ["[" * levels + "]" * levels for levels in (250, 900, 1_000)]
+
+
+@pytest.mark.parametrize("part", [*DEEP, "1e1000000000000000000", "9" * 5000])
+def test_what_cannot_be_read_again_is_masked_whole(part: str) -> None:
+    body = f'{{"v": [{part}]}}'.encode()
+    message = MessageToSend(change=change(), body=body, time=0.0, sync="s", run="r")
+    payload = b'{"metadata": {}, "rows": [' + body + b"]}"
+    result = CallResult(verdicts=[], request=msgspec.Raw(payload), reply=msgspec.Raw(body))
+    masked = masked_result(result, [message], ("email",), lambda change: body)
+    assert (masked.request, masked.reply) == ({"messages": [MASK]}, MASK)
+
+
 def test_a_plan_shows_masked_columns_neither_as_values_nor_in_messages() -> None:
     world = MaskedWorld(sync_definition(mask=("v",)))
     world.source.put(id=1, v="old-" + CANARY)

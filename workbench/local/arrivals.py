@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from rowcast.bounds import UNREADABLE, read_foreign
 from rowcast.models import from_json
 
 FOLLOW_SECONDS = 0.2
@@ -87,8 +88,8 @@ def _invocation(line: dict[str, Any]) -> dict[str, Any] | None:
 def _json(text: str | None) -> Any:
     """The text's value with exact numbers; the text itself when it is no JSON."""
     try:
-        return from_json(text or "")
-    except ValueError:
+        return read_foreign(text or "")
+    except UNREADABLE:
         return text
 
 

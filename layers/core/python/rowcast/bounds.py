@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,6 +15,10 @@ T = TypeVar("T")
 
 MOST_LEVELS = 200
 """Python reads JSON by recursion and stops at some hundreds, as many a receiver does."""
+
+MOST_FOREIGN_LEVELS = 250
+"""Of what others wrote, which may tell a row within: to search a level for masked values takes two of the thousand
+calls that Python has in one another."""
 
 MOST_CHARACTERS = 1_000
 """Of a number: Jackson takes no more (StreamReadConstraints), Python no integer of more than 4,300 digits."""
@@ -25,6 +30,22 @@ UNREADABLE = (ValueError, ArithmeticError, RecursionError)
 """What reading JSON raises: it is malformed, no Unicode, or holds a number or levels that Python does not take."""
 
 _TOKENS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|-?[0-9][0-9.eE+-]*', re.DOTALL)
+
+
+def read_foreign(data: bytes | str) -> Any:
+    """JSON that others wrote, or code of theirs, as values. Raises one of `UNREADABLE`, also where the values could be
+    read but lie too deep for what is done with them."""
+    value = from_json(data)
+    level = [value]
+    for _ in range(MOST_FOREIGN_LEVELS + 1):
+        level = [item for one in level if isinstance(one, dict | list) for item in _items(one)]
+    if level:
+        raise RecursionError
+    return value
+
+
+def _items(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def read_stored(decoder: msgspec.json.Decoder[T], data: bytes | str) -> T:

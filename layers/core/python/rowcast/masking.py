@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
+from rowcast.bounds import UNREADABLE, read_foreign
 from rowcast.errors import MessageInvalid
-from rowcast.models import Change, Row, from_json, to_json
+from rowcast.models import Change, Row, to_json
 from rowcast.ports import CallResult, MessageToSend, Render
 
 MASK = "***"
@@ -41,8 +42,8 @@ def masked_change(change: Change, names: Sequence[str]) -> Change:
 def masked_body(change: Change, names: Sequence[str], render: Render) -> Any:
     """The message as it may be shown, as JSON values."""
     try:
-        return from_json(render(masked_change(change, names)))
-    except (MessageInvalid, msgspec.MsgspecError):
+        return read_foreign(render(masked_change(change, names)))
+    except (MessageInvalid, *UNREADABLE):
         return MASK
 
 
@@ -64,7 +65,7 @@ def masked_result(
 
 def _request(request: Any, bodies: Sequence[Any], scrub: Scrub) -> Any:
     if isinstance(request, msgspec.Raw):
-        request = from_json(bytes(request))
+        request = _values(request)
     match request:
         case None:
             return None
@@ -73,6 +74,13 @@ def _request(request: Any, bodies: Sequence[Any], scrub: Scrub) -> Any:
         case {"Entries": [*entries]}:
             return {"Entries": [_entry(entry, body, scrub) for entry, body in zip(entries, bodies, strict=True)]}
     return {"messages": bodies}
+
+
+def _values(raw: msgspec.Raw) -> Any:
+    try:
+        return read_foreign(bytes(raw))
+    except UNREADABLE:
+        return MASK
 
 
 def _entry(entry: dict[str, Any], body: Any, scrub: Scrub) -> dict[str, Any]:
@@ -90,7 +98,7 @@ def scrubber(changes: Iterable[Change], names: Sequence[str]) -> Scrub:
 
     def scrub(value: Any) -> Any:
         if isinstance(value, msgspec.Raw):
-            return scrub(from_json(bytes(value)))
+            return scrub(_values(value))
         if isinstance(value, str):
             return _cut(found.sub(MASK, value), words)
         if isinstance(value, dict):

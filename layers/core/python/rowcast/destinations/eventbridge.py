@@ -8,6 +8,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rowcast import clienterror
+from rowcast.bounds import UNREADABLE
 from rowcast.definition import Trigger, Triggers
 from rowcast.destinations import faults
 from rowcast.destinations.packing import pack
@@ -133,7 +134,7 @@ class EventBridge:
 def _check_object(message: MessageToSend) -> None:
     try:
         _object.decode(message.body)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         pass
     else:
         return
@@ -151,7 +152,7 @@ _answers = msgspec.json.Decoder(_Answers)
 def _judged(body: bytes, count: int, request: Any) -> CallResult:
     try:
         said = _answers.decode(body)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return _failed(faults.Fault("in_doubt", "EventBridge's answer is not of its form."), count, request)
     answers = said.entries
     if len(answers) != count:

@@ -18,6 +18,7 @@ from botocore.exceptions import (
 )
 
 from rowcast import clienterror
+from rowcast.bounds import UNREADABLE
 from rowcast.destinations.wire import Reply
 
 ERROR_TYPE = "x-amzn-errortype"
@@ -82,7 +83,7 @@ def error_code(reply: Reply) -> str:
 def _code_in(body: bytes) -> str:
     try:
         error = msgspec.json.decode(body, type=_Error)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return ""
     return error.kind or error.code or error.pascal_code
 

@@ -10,12 +10,13 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from rowcast import clienterror
+from rowcast.bounds import UNREADABLE, read_foreign
 from rowcast.destinations import faults
 from rowcast.destinations.packing import pack
 from rowcast.destinations.reply import ContractError, rejected_rows
 from rowcast.destinations.wire import Connect, Operation, Reply, Wire
 from rowcast.errors import DestinationRefused
-from rowcast.models import from_json, to_json
+from rowcast.models import to_json
 from rowcast.ports import CallResult, MessageToSend, Oversize, Verdict
 
 if TYPE_CHECKING:
@@ -173,8 +174,10 @@ def _in_doubt(batch: Sequence[MessageToSend], reason: str, request: Any, reply: 
 def _function_error(body: bytes) -> str:
     """The function's own words: they go to where rows may lie, never to a log."""
     try:
-        error = msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.MsgspecError:
+        error = read_foreign(body)
+    except UNREADABLE:
+        error = None
+    if not isinstance(error, dict):
         return "The function failed."
     parts = [str(error[field]) for field in ("errorType", "errorMessage") if error.get(field)]
     return ": ".join(["The function failed", *parts])
@@ -182,6 +185,6 @@ def _function_error(body: bytes) -> str:
 
 def _json_or_text(body: bytes) -> Any:
     try:
-        return from_json(body)
-    except msgspec.MsgspecError:
+        return read_foreign(body)
+    except UNREADABLE:
         return body.decode(errors="replace")

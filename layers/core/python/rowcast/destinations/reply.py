@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from rowcast.models import from_json, to_sorted_json
+from rowcast.bounds import UNREADABLE, read_foreign
+from rowcast.models import to_sorted_json
 
 
 class ContractError(Exception):
@@ -43,9 +44,9 @@ def rejected_rows(body: bytes, keys: Sequence[list[Any]]) -> dict[int, str]:
 
 def _decode(body: bytes) -> _Reply:
     try:
-        value = from_json(body)
-    except msgspec.MsgspecError:
-        raise ContractError("it is not JSON") from None
+        value = read_foreign(body)
+    except UNREADABLE:
+        raise ContractError("it is not JSON, or of too many levels, or with a number that cannot be read") from None
     if value is None:
         return _Reply()
     try:
