@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -83,6 +84,42 @@ def test_without_a_mask_a_record_is_what_was_sent_and_answered() -> None:
 )
 def test_what_a_destination_says_shows_no_masked_value(said: Any, shown: Any) -> None:
     assert scrubber([change()], ("email", "age", "more"))(said) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("Müller-Lüdenscheidt", json.dumps({"name": "Müller-Lüdenscheidt"})),
+        ("Müller", "KeyError: {'name': 'M\\u00FCller'}"),
+        (" éa ", json.dumps(["éa"])),
+        ("Zoë 😀", json.dumps(["Zoë 😀"])),
+        ('a"é', json.dumps(['a"é'])),
+        ("Müller", "no Müller"),
+        (Decimal("1.10"), "no 1.1, no 1.10"),
+        (Decimal("12.00"), "no 12, no 12.0, no 12.00"),
+        (Decimal("1E+5"), "no 1E+5, no 100000, no 100000.0"),
+        (Decimal("0.1234567890123456789"), "no 0.12345678901234568"),
+        (Decimal("1E-9"), "no 0.000000001, no 1e-09"),
+        (7313, "no 7313, no 7313.0"),
+        (10**400, "no 1" + 400 * "0"),
+        (Decimal("1E+9999"), "no 1E+9999"),
+    ],
+)
+def test_a_masked_value_is_found_however_it_is_spelled(value: Any, said: str) -> None:
+    shown = scrubber([change(email=value, age=None, more=None)], ("email",))(said)
+    assert not {"M", "Z", "a", "é", *"123456789"} & set(shown.replace("KeyError", "").replace("name", ""))
+    assert MASK in shown
+
+
+def test_a_masked_number_is_found_among_values_however_it_is_spelled() -> None:
+    scrub = scrubber([change(email=Decimal("1.10"))], ("email",))
+    assert scrub([Decimal("1.1"), Decimal("1.100"), Decimal("11E-1"), Decimal("1.11"), 1]) == [
+        MASK,
+        MASK,
+        MASK,
+        Decimal("1.11"),
+        1,
+    ]
 
 
 def test_an_invocation_s_payload_keeps_its_metadata_and_shows_masked_rows() -> None:

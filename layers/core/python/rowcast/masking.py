@@ -6,6 +6,7 @@ gets through. What the destination says in its own words is searched for the val
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -21,6 +22,8 @@ from rowcast.ports import CallResult, MessageToSend, Render
 MASK = "***"
 _LONG = 500
 _SHORTEST_REST = 4
+_MOST_PLACES = 300
+"""That a double has, about."""
 Scrub = Callable[[Any], Any]
 
 
@@ -105,7 +108,7 @@ def scrubber(changes: Iterable[Change], names: Sequence[str]) -> Scrub:
             return {scrub(name): scrub(item) for name, item in value.items()}
         if isinstance(value, list):
             return [scrub(item) for item in value]
-        return MASK if _number(value) in texts else value
+        return value if texts.isdisjoint(_numbers(value)) else MASK
 
     return scrub
 
@@ -134,12 +137,19 @@ def _texts(value: Any) -> Iterator[str]:
         for item in value:
             yield from _texts(item)
     elif isinstance(value, str) and value.strip():
-        yield from {value, value.strip(), to_json(value).decode()[1:-1]}
-    elif number := _number(value):
-        yield number
+        for text in (value, value.strip()):
+            yield from (text, to_json(text).decode()[1:-1], json.dumps(text)[1:-1])
+    else:
+        yield from _numbers(value)
 
 
-def _number(value: Any) -> str | None:
+def _numbers(value: Any) -> Iterator[str]:
+    """A number as it is held, in plain digits, without a fraction's last zeros, and as the double next to it."""
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return None
-    return to_json(value).decode()
+        return
+    held = to_json(value).decode()
+    yield held
+    number = Decimal(held)
+    if number.is_finite() and abs(number.adjusted()) < _MOST_PLACES:
+        plain = f"{number:f}"
+        yield from (plain, plain.rstrip("0").rstrip(".") if "." in plain else plain, repr(float(number)))
