@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from decimal import Decimal
 from typing import Any
 
@@ -140,7 +141,7 @@ def test_the_first_claim_finds_nothing_before_it(stores: Stores) -> None:
 
 def test_a_later_claim_takes_over_and_answers_what_was_recorded(stores: Stores) -> None:
     claim(stores, "a")
-    recorded = state("a", outcomes=[outcome(), None], doubted=[False, True], owed=1)
+    recorded = state("a", outcomes=[outcome(), None], doubted=[False, True], attempts={1: 3}, owed=1)
     stores.changes.record("orders", "r1", recorded)
     assert claim(stores, "b", token=2, deadline=200.0) == recorded
     taken_over = replace(recorded, token=2, claim="b", deadline=200.0)
@@ -281,3 +282,15 @@ def test_a_chunk_that_an_earlier_release_wrote_is_found(aws: Stores) -> None:
     aws.clients["dynamodb"].delete_item(TableName="changes", Key={name: item[name] for name in ("pk", "sk")})
     aws.clients["dynamodb"].put_item(TableName="changes", Item={**item, "pk": {"S": "orders#r1"}})
     assert aws.changes.chunk("orders", "r1", "00000-000000") == a_chunk("00000-000000")
+
+
+def test_progress_that_an_earlier_release_recorded_is_read(aws: Stores) -> None:
+    claim(aws, "a")
+    earlier = to_json({"chunk": "c1", "token": 1, "claim": "a", "deadline": 100.5, "outcomes": [None, None]})
+    aws.clients["dynamodb"].update_item(
+        TableName="changes",
+        Key={"pk": {"S": "orders#r1"}, "sk": {"S": "state#c1"}},
+        UpdateExpression="SET body = :body",
+        ExpressionAttributeValues={":body": {"B": zlib.compress(earlier)}},
+    )
+    assert claim(aws, "b") == state("a", outcomes=[None, None], attempts={})

@@ -14,12 +14,13 @@ import pytest
 
 from rowcast import jsonsql, picking
 from rowcast.arrival import normalize, refusal_in
-from rowcast.definition import Guard, LambdaDestination, Limits, Retry, Trigger, Triggers
+from rowcast.definition import Guard, LambdaDestination, Limits, Rate, Retry, Trigger, Triggers
 from rowcast.errors import SourceFailed
 from rowcast.models import Change, Chunk, ChunkState, Notice, Run
 from rowcast.open import DRAIN_SECONDS, SEEN_AT_ONCE
 from rowcast.ports import MessageToSend, SourceResult, Verdict
 from rowcast.progress import taken_over
+from tests.fakes import FakePace
 from tests.world import ALL_ON, ON, TableSource, World, sync_definition
 
 pytestmark = pytest.mark.usefixtures("remembered")
@@ -304,6 +305,24 @@ def test_a_retry_repeats_the_change_id_and_the_bytes() -> None:
     world.run()
     first, second = world.target.sent
     assert (first.change.id, first.body, first.time) == (second.change.id, second.body, second.time)
+
+
+def test_a_rate_that_leaves_no_worker_time_for_all_attempts_ends_with_as_many_as_the_sync_wants() -> None:
+    limits = Limits(concurrency=1, rate=Rate(count=1, seconds=60))
+    world = world_of(*range(20), retry=Retry(immediate=3), limits=limits)
+    world.pace = FakePace(world.clock, 1, 60.0)
+    world.target.batch_size = 1
+    world.target.answer = answer_by_id(dict.fromkeys(range(6), REJECTED))
+    workers: list[str] = []
+
+    def on(state: str) -> None:
+        workers.append(state)
+        assert workers.count("fan_out") < 10, "no end"
+
+    assert accounts(world.run(on=on)) == {"added": 20, "accepted": 14, "rejected": 6, "owed_after": 6}
+    assert workers.count("fan_out") > 1
+    assert {debt.attempts for debt in world.owed().values()} == {4}
+    assert len(world.target.sent) == 14 + 6 * 4
 
 
 # --- the retry queue ---

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from rowcast import under_way
-from rowcast.definition import Limits
+from rowcast.definition import Limits, Retry
 from rowcast.errors import LockLost
+from rowcast.ports import Verdict
 from rowcast.seal import LAST_CHUNKS, SHARE_CHUNKS, SHARES_PER_WORKER, shares
 from rowcast.under_way import OPENING, UnderWay
 from tests.world import World, sync_definition
@@ -43,9 +44,9 @@ def test_workers_of_the_same_pace_end_together(count: int) -> None:
     assert max(ends) - min(ends) <= LAST_CHUNKS
 
 
-def sealed(rows: int, concurrency: int = 1) -> tuple[World, Any, list[str]]:
+def sealed(rows: int, concurrency: int = 1, **changes: Any) -> tuple[World, Any, list[str]]:
     """A world whose run waits for its fan out, and that run's chunks."""
-    world = World(sync_definition(limits=Limits(concurrency=concurrency)))
+    world = World(sync_definition(limits=Limits(concurrency=concurrency), **changes))
     for number in range(rows):
         world.source.put(id=number, v="v")
     opened = world.open(world.next_time(), "execution")
@@ -183,3 +184,107 @@ def test_a_worker_heeds_between_chunks_that_another_stopped_the_run() -> None:
     world.target.before_answer = stop
     assert world.fan_out(opened.run, opened.token, chunks)
     assert len(world.target.sent) == 200
+
+
+# --- attempts over several workers ---
+
+REJECTED = Verdict(kind="rejected", reason="Not today")
+
+
+def slow(rows: int, immediate: int) -> tuple[World, Any, list[str]]:
+    """Every call carries ten rows and takes ten seconds, and all rows are rejected."""
+    world, opened, chunks = sealed(rows, retry=Retry(immediate=immediate))
+    world.target.before_answer = lambda sent: setattr(world.clock, "time", world.clock.time + 10)
+    world.target.answer = lambda message, attempt: REJECTED
+    return world, opened, chunks
+
+
+def send_all(world: World, opened: Any, chunks: list[str], seconds: float) -> int:
+    """By one worker after the other, each with so much time; answers how many."""
+    for workers in range(1, 50):
+        if world.fan_out(opened.run, opened.token, chunks, seconds=seconds):
+            return workers
+    raise AssertionError("no end")
+
+
+def sends(world: World) -> dict[Any, list[int]]:
+    """By key, the attempts that carried it."""
+    found: dict[Any, list[int]] = {}
+    for call in world.target.calls:
+        for message in call.messages:
+            found.setdefault(message.change.key[0], []).append(call.attempt)
+    return found
+
+
+def test_attempts_that_do_not_fit_into_one_worker_s_time_go_on_in_the_next() -> None:
+    world, opened, chunks = slow(40, immediate=2)
+    assert send_all(world, opened, chunks, seconds=60.0) > 3
+    assert sends(world) == {key: [1, 2, 3] for key in range(40)}
+    assert world.commit(opened.run, opened.token).summary["rejected"] == 40
+    assert {debt.attempts for debt in world.owed().values()} == {3}
+
+
+def test_what_a_pause_left_unsent_is_sent_before_anything_is_sent_again() -> None:
+    world, opened, chunks = slow(40, immediate=2)
+    world.fan_out(opened.run, opened.token, chunks, seconds=60.0)
+    first = sends(world)
+    world.target.calls.clear()
+    world.fan_out(opened.run, opened.token, chunks, seconds=900.0)
+    attempts = [call.attempt for call in world.target.calls]
+    assert 0 < len(first) < 40
+    assert attempts == sorted(attempts)
+    assert sends(world) == {key: [2, 3] if key in first else [1, 2, 3] for key in range(40)}
+
+
+def test_a_batch_s_id_comes_again_only_with_the_same_attempt_at_the_same_changes() -> None:
+    world, opened, chunks = slow(40, immediate=2)
+    world.target.answer = lambda message, attempt: REJECTED if message.change.key[0] % 3 else Verdict(kind="accepted")
+    send_all(world, opened, chunks, seconds=60.0)
+    calls = world.target.calls
+    assert len({call.batch_id for call in calls}) == len(calls) > 8
+    bodies = {(message.change.id, message.body, message.time) for message in world.target.sent}
+    assert len(bodies) == 40
+
+
+class Death(Exception):
+    """The worker is gone."""
+
+
+def test_a_dead_worker_s_attempt_is_made_again_under_its_id_and_with_its_bytes() -> None:
+    world, opened, chunks = slow(20, immediate=1)
+    world.fan_out(opened.run, opened.token, chunks, seconds=40.0)
+    recorded = sends(world)
+    pace = world.target.before_answer
+
+    def die(sent: Any) -> None:
+        raise Death
+
+    world.target.before_answer = die
+    with pytest.raises(Death):
+        world.fan_out(opened.run, opened.token, chunks)
+    world.target.before_answer = pace
+    lost = world.target.calls[-1]
+    world.target.calls.clear()
+    assert world.fan_out(opened.run, opened.token, chunks)
+    again = world.target.calls[0]
+    assert (again.batch_id, again.attempt, again.messages) == (lost.batch_id, lost.attempt, lost.messages)
+    assert len(recorded) == 10
+    assert sends(world) == {key: [2] if key in recorded else [1, 2] for key in range(20)}
+    assert world.commit(opened.run, opened.token).summary["in_doubt"] == 20
+
+
+@pytest.mark.parametrize("kind", ["throttled", "in_doubt"])
+def test_throttles_and_doubts_count_as_attempts_over_all_workers(kind: Any) -> None:
+    """A target that asks for a quarter of an hour of silence each time leaves a worker one call."""
+    world, opened, chunks = sealed(3, retry=Retry(immediate=2))
+    world.target.answer = lambda message, attempt: Verdict(kind=kind, reason="Retry-After: 900", slow=900.0)
+    send_all(world, opened, chunks, seconds=900.0)
+    assert sends(world) == {key: [1, 2, 3] for key in range(3)}
+    assert world.commit(opened.run, opened.token).summary["rejected" if kind == "throttled" else kind] == 3
+
+
+def test_rejections_for_one_reason_stop_the_run_though_no_worker_has_time_for_all_attempts() -> None:
+    world, opened, chunks = slow(600, immediate=2)
+    send_all(world, opened, chunks, seconds=200.0)
+    run = world.states.run("orders", opened.run)
+    assert run is not None and "rejected for one same reason" in run.stopped

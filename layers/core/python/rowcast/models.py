@@ -257,10 +257,11 @@ class ChunkState(msgspec.Struct, kw_only=True):
     """A chunk's progress. `outcomes[i]` belongs to `changes[i]`; None is not known yet.
 
     `token`: the lock token of the worker that claimed it. `deadline`: when that worker is surely dead. `paused`: that
-    worker stopped between calls, so changes without an outcome were not sent under its claim; `doubted[i]` says that an
-    earlier send of `changes[i]` may have taken effect. `owed`, `paid`: how many changes carry a debt, and how many of
+    worker stopped between calls and has told here of all that it sent; `doubted[i]` says that an earlier send of
+    `changes[i]` may have taken effect. `owed`, `paid`: how many changes carry a debt, and how many of
     those were accepted. `owed_since`: the first run of the oldest change that is not accepted. `answered`: the target
-    saw some of its changes, whatever it said of them. `booked`: its debts are written.
+    saw some of its changes, whatever it said of them. `booked`: its debts are written. `attempts`: how often
+    changes without an outcome were sent, by their place, as far as workers have recorded it.
     """
 
     version: Literal[1] = 1
@@ -277,6 +278,7 @@ class ChunkState(msgspec.Struct, kw_only=True):
     owed_since: str = ""
     outcomes: list[Outcome | None] = []
     doubted: list[bool] = []
+    attempts: dict[int, int] = {}
 
 
 CHUNKS_LIVE_SECONDS = 20 * 86400

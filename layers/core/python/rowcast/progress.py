@@ -29,6 +29,7 @@ def taken_over(
         owed=sum(change.debt is not None for change in chunk.changes),
         outcomes=list(outcomes),
         doubted=list(doubted),
+        attempts=dict(before.attempts) if before is not None else {},
     )
 
 

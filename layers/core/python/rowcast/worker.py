@@ -28,13 +28,8 @@ class Worker:
 
     async def work(self, token: int) -> None:
         messages = self._messages()
-        last = self.needs.definition.retry.immediate + 1
-        for attempt in range(1, last + 1):
-            if not messages or self.under_way.stopped or self.under_way.paused:
-                break
-            if attempt > 1:
-                await self.needs.clock.wait(self._backoff(attempt))
-            messages = await self._round(messages, attempt, final=attempt == last)
+        while messages and not (self.under_way.stopped or self.under_way.paused):
+            messages = await self._round(messages)
         if self.under_way.stopped:
             self._leave_unsent()
         await in_flight.in_thread(self._store, token)
@@ -60,23 +55,37 @@ class Worker:
         most = min(MAX_BACKOFF_SECONDS, self.needs.definition.retry.backoff_seconds * 2 ** (attempt - 2))
         return self.needs.jitter.uniform(0, most)
 
-    async def _round(self, messages: Sequence[MessageToSend], attempt: int, *, final: bool) -> list[MessageToSend]:
-        """Sends each message once; answers those that are worth another attempt."""
-        batches, oversized = self.needs.destination.batches(messages)
+    async def _round(self, messages: Sequence[MessageToSend]) -> list[MessageToSend]:
+        """Sends those that were sent least often once: first those that a pause left behind. Answers all that are worth
+        another attempt."""
+        sends = [self._sends(message.change) for message in messages]
+        attempt = min(sends) + 1
+        if attempt > 1:
+            await self.needs.clock.wait(self._backoff(attempt))
+        due = [message for message, sent in zip(messages, sends, strict=True) if sent < attempt]
+        again = [message for message, sent in zip(messages, sends, strict=True) if sent >= attempt]
+        batches, oversized = self.needs.destination.batches(due)
         for message, reason in oversized:
             self._settle(message.change, Verdict(kind="refused", reason=reason), final=True)
-        again: list[MessageToSend] = []
-        numbered = [(batch, f"{self.chunk.id}-{attempt}-{number}") for number, batch in enumerate(batches)]
 
-        async def call(item: tuple[list[MessageToSend], str]) -> CallResult | None:
-            return await self.calls.call(*item, attempt)
+        async def call(batch: list[MessageToSend]) -> CallResult | None:
+            return await self.calls.call(batch, self._call_name(batch, attempt), attempt)
 
         self.under_way.expect(len(batches))
-        results = await in_flight.each(call, numbered, len(batches))
+        results = await in_flight.each(call, batches, len(batches))
+        final = attempt > self.needs.definition.retry.immediate
         for batch, result in zip(batches, results, strict=True):
             if result is not None:
                 again += self._take(batch, result, final=final)
         return again
+
+    def _sends(self, change: Change) -> int:
+        """Under this claim and those before it."""
+        return self.state.attempts.get(self.position[change.id], 0) + self.calls.attempts[change.id]
+
+    def _call_name(self, batch: Sequence[MessageToSend], attempt: int) -> str:
+        """By what it carries: the same name under another claim means the same attempt at the same changes."""
+        return f"{self.chunk.id}-{attempt}-{short_hash(*(message.change.id for message in batch))[:8]}"
 
     def _take(self, batch: Sequence[MessageToSend], result: CallResult, *, final: bool) -> list[MessageToSend]:
         again = []
@@ -95,9 +104,7 @@ class Worker:
         name: OutcomeName = "in_doubt" if self.state.doubted[index] else "rejected"
         if verdict.kind == "accepted":
             name = "accepted"
-        self.state.outcomes[index] = Outcome(
-            outcome=name, reason=verdict.reason, attempts=self.calls.attempts[change.id]
-        )
+        self.state.outcomes[index] = Outcome(outcome=name, reason=verdict.reason, attempts=self._sends(change))
         return True
 
     def _leave_unsent(self) -> None:
@@ -113,12 +120,19 @@ class Worker:
         self.state.answered = self.state.answered or any(record.outcomes for record in self.calls.records)
         self.state.done = all(outcome is not None for outcome in outcomes)
         self.state.paused = not self.state.done
+        self.state.attempts = self._attempts()
         count_debts(self.state, self.run, self.chunk)
         self.needs.changes.record(self.run.sync, self.run.run, self.state)
         if self.under_way.stopped and not self.run.stopped:
             self.needs.states.stop(self.run.sync, self.run.run, token, self.under_way.stopped)
         elif not self.under_way.stopped:
             self._watch_rejections(token)
+
+    def _attempts(self) -> dict[int, int]:
+        """Of what has no outcome yet: the next claim goes on from there."""
+        changes = zip(self.chunk.changes, self.state.outcomes, strict=True)
+        sends = [self._sends(change) if outcome is None else 0 for change, outcome in changes]
+        return {index: count for index, count in enumerate(sends) if count}
 
     def _watch_rejections(self, token: int) -> None:
         """Stops the run when too large a share of it is rejected for one same reason (design.md §7)."""
