@@ -391,6 +391,25 @@ def test_an_error_is_known_by_its_code_wherever_the_service_says_it(
     assert faults.error_code(Reply(502, headers, body)) == code
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "meaning"),
+    [
+        (400, "ExpiredTokenException", "throttled"),
+        (403, "ExpiredTokenException", "throttled"),
+        (403, "RequestExpired", "throttled"),
+        (403, "ThrottlingException", "throttled"),
+        (403, "AccessDeniedException", "unusable"),
+        (503, "AccessDeniedException", "unusable"),
+        (403, "Forbidden", "unusable"),
+        (503, "Unknown", "throttled"),
+    ],
+)
+def test_a_known_code_decides_and_the_status_only_without_one(status: int, code: str, meaning: Meaning) -> None:
+    fault = faults.of_reply(Reply(status, {"x-amzn-errortype": f"{code}:http://internal/"}, b""))
+    assert fault is not None
+    assert (fault.meaning, fault.reason) == (meaning, code)
+
+
 def test_a_refusal_that_says_when_to_come_again_is_heeded() -> None:
     for text, seconds in (("30", 30.0), ("", 0.0), ("Fri, 20 Nov 2026 19:40:00 GMT", 0.0)):
         fault = faults.of_reply(Reply(429, {"retry-after": text}, b""))

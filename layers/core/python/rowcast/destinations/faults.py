@@ -121,10 +121,15 @@ def of_call(error: BotoCoreError) -> Fault:
 
 
 def of_code(error_code: str, http_status: int) -> Fault:
-    if error_code in UNUSABLE or http_status in (401, 403):
+    """The code says more than the status: credentials that expired are answered with 400 or 403."""
+    if error_code in UNUSABLE:
         return Fault("unusable", error_code)
-    if error_code in THROTTLES or http_status in (429, 503):
+    if error_code in THROTTLES:
         return Fault("throttled", error_code, None if error_code in _EXPIRED else 0.0)
+    if http_status in (401, 403):
+        return Fault("unusable", error_code)
+    if http_status in (429, 503):
+        return Fault("throttled", error_code, 0.0)
     if http_status >= 500:
         return Fault("in_doubt", error_code)
     return Fault("refused", error_code)
