@@ -19,7 +19,7 @@ from rowcast.destinations.eventbridge import EventBridge
 from rowcast.destinations.function import LambdaFunction
 from rowcast.destinations.session import delivery_config
 from rowcast.destinations.wire import Operation, Wire
-from rowcast.errors import DestinationRefused, MessageInvalid
+from rowcast.errors import DestinationRefused, MessageInvalid, Throttled
 from rowcast.message import compile_address
 from rowcast.models import Change
 from rowcast.ports import MessageToSend, Verdict
@@ -79,7 +79,9 @@ def _fake() -> Target:
     destination = fakes.FakeDestination(batch_size=10)
 
     def go_wrong(kind: str) -> None:
-        if kind == "unusable":
+        if kind == "busy":
+            destination.busy = "too many looks"
+        elif kind == "unusable":
             destination.refuse = "access denied"
         else:
             verdict = Verdict(kind=kind, reason=kind, slow=0.0 if kind == "throttled" else None)  # type: ignore[arg-type]
@@ -162,7 +164,10 @@ def _over_http(server: Sink, kind: str) -> Target:
         )
 
     def go_wrong(kind: str) -> None:
-        server.script = [_WRONG[kind]]
+        if kind == "busy":
+            _go_wrong(client, "", kind)
+        else:
+            server.script = [_WRONG[kind]]
 
     aws_faults.answer_error(client, "DescribeEventBus", "ResourceNotFoundException")
     aws_faults.answer_error(client, "GetFunctionConfiguration", "ResourceNotFoundException", 404)
@@ -188,7 +193,12 @@ _WRONG: dict[str, Behaviour] = {
 
 
 def _go_wrong(client: Any, operation: str, kind: str) -> None:
-    if kind == "throttled":
+    if kind == "busy":
+        look = {"events": "DescribeEventBus", "lambda": "GetFunctionConfiguration"}[
+            client.meta.service_model.service_name
+        ]
+        aws_faults.answer_error(client, look, "ThrottlingException", 400)
+    elif kind == "throttled":
         aws_faults.answer_error(client, operation, "TooManyRequestsException", 429)
     elif kind == "unusable":
         aws_faults.answer_error(client, operation, "AccessDeniedException", 403)
@@ -269,6 +279,15 @@ def test_a_target_that_cannot_be_used_at_all_stops_the_run(target: Target) -> No
 def test_a_target_that_is_missing_is_named_before_anything_is_sent(target: Target) -> None:
     with pytest.raises(DestinationRefused):
         target.missing.check()
+    assert target.arrived() == []
+
+
+def test_a_target_that_could_not_be_looked_at_is_not_taken_for_one_that_cannot_be_used(target: Target) -> None:
+    with pytest.raises(DestinationRefused):
+        target.missing.check()
+    target.go_wrong("busy")
+    with pytest.raises(Throttled):
+        target.destination.check()
     assert target.arrived() == []
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rowcast.definition import Trigger, Triggers
 from rowcast.destinations.eventbridge import BYTES, EventBridge
-from rowcast.errors import DestinationRefused
+from rowcast.errors import DestinationRefused, Throttled
 from rowcast.models import from_json
 from rowcast.ports import MessageToSend
 from tests import aws_faults
@@ -221,6 +221,20 @@ def test_check_looks_at_the_bus_of_every_trigger_that_is_on(events: Any) -> None
 def test_check_names_what_is_denied(bridge: EventBridge, events: Any) -> None:
     aws_faults.answer_error(events, "DescribeEventBus", "AccessDeniedException")
     with pytest.raises(DestinationRefused, match="audit cannot be used"):
+        bridge.check()
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("InternalException", 500), ("ServiceUnavailable", 503), ("ExpiredTokenException", 403)]
+)
+def test_a_failure_of_the_service_says_nothing_of_the_bus(
+    bridge: EventBridge, events: Any, code: str, status: int
+) -> None:
+    aws_faults.answer_error(events, "DescribeEventBus", code, status)
+    with pytest.raises(Throttled, match=f"audit .*{code}"):
+        bridge.check()
+    aws_faults.fail_to_connect(events, "DescribeEventBus")
+    with pytest.raises(Throttled, match=r"audit .*ConnectTimeoutError"):
         bridge.check()
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from rowcast.definition import SecretRef
-from rowcast.errors import RunFailed
+from rowcast.errors import RunFailed, Throttled
+from tests import aws_faults
 from tests.contract.conftest import Stores
 
 
@@ -58,6 +59,15 @@ def test_a_secret_that_cannot_be_used_is_named_without_its_value(secrets: Any, r
     with pytest.raises(RunFailed, match=reason) as caught:
         secrets.resolve(ref)
     assert "hunter" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("code", "status"), [("ThrottlingException", 400), ("InternalServiceError", 500)])
+def test_a_secret_that_could_not_be_asked_for_is_not_taken_for_one_that_cannot_be_read(
+    secrets: Any, code: str, status: int
+) -> None:
+    aws_faults.answer_error(secrets._secretsmanager, "GetSecretValue", code, status)
+    with pytest.raises(Throttled, match=f"plain .*{code}"):
+        secrets.resolve(SecretRef(name="plain"))
 
 
 def test_a_secrets_fields_are_read_together(secrets: Any) -> None:

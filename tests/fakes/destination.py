@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from rowcast.errors import DestinationRefused
+from rowcast.errors import DestinationRefused, Throttled
 from rowcast.models import from_json
 from rowcast.ports import CallResult, MessageToSend, Verdict
 from tests.fakes.copies import copied
@@ -26,7 +26,8 @@ class FakeDestination:
     """Accepts everything until told otherwise.
 
     `script`: verdicts by key hash, used up one a send, before `answer` is asked. `refuse`: the text of the
-    DestinationRefused that every call raises from then on. `before_answer` runs once a call has taken effect and before
+    DestinationRefused that every call raises from then on, `busy` that of the Throttled that a look at it raises.
+    `before_answer` runs once a call has taken effect and before
     it answers: raise there to die in mid-send, wait there to take time. `arrived`: rows by key hash as the target holds
     them; a message in doubt arrives when `in_doubt_arrives`. `on_opening` runs whenever the way must be opened first:
     once, and again after `is_open` was set back.
@@ -37,6 +38,7 @@ class FakeDestination:
     answer: Answer = lambda message, attempt: Verdict(kind="accepted")
     script: dict[str, list[Verdict]] = field(default_factory=dict)
     refuse: str = ""
+    busy: str = ""
     in_doubt_arrives: bool = True
     before_answer: Callable[[Sent], Awaitable[None] | None] = lambda sent: None
     on_opening: Callable[[], None] = lambda: None
@@ -45,6 +47,11 @@ class FakeDestination:
     arrived: dict[str, object] = field(default_factory=dict)
 
     def check(self) -> None:
+        if self.busy:
+            raise Throttled(self.busy)
+        self._admit()
+
+    def _admit(self) -> None:
         if self.refuse:
             raise DestinationRefused(self.refuse)
 
@@ -75,7 +82,7 @@ class FakeDestination:
 
     async def send(self, batch: Sequence[MessageToSend], batch_id: str, attempt: int) -> CallResult:
         self._open()
-        self.check()
+        self._admit()
         verdicts = [self._verdict(message, attempt) for message in batch]
         sent = Sent(batch_id, attempt, copied(list(batch)), copied(verdicts))
         self.calls.append(sent)

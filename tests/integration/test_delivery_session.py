@@ -12,7 +12,7 @@ from rowcast.destinations import destination
 from rowcast.destinations import session as delivery
 from rowcast.destinations.eventbridge import EventBridge
 from rowcast.destinations.function import LambdaFunction
-from rowcast.errors import DestinationRefused, RunFailed
+from rowcast.errors import DestinationRefused, RunFailed, Throttled
 from rowcast.message import compile_address
 from tests.contract.conftest import definition, deployment, send
 from tests.contract.test_destinations import a_message, refuse_oversize
@@ -28,6 +28,7 @@ class Sts:
     def __init__(self) -> None:
         self.asked: list[tuple[str | None, dict[str, Any]]] = []
         self.denied: set[str] = set()
+        self.code = "AccessDenied"
         self.lifetime = timedelta(hours=1)
 
     def answer(self, caller: str | None, params: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +36,7 @@ class Sts:
 
         self.asked.append((caller, params))
         if params["RoleArn"] in self.denied:
-            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")
+            raise ClientError({"Error": {"Code": self.code, "Message": "no"}}, "AssumeRole")
         return {
             "Credentials": {
                 "AccessKeyId": f"key-{len(self.asked)}",
@@ -171,10 +172,17 @@ def test_a_definitions_destination_is_built_without_a_call(sts: Sts) -> None:
     made_function = built(function)
     assert isinstance(made_function, LambdaFunction)
     assert made_function._client.meta.region_name == "eu-central-1"
-    config: Any = made_function._client.meta.config
-    assert config.read_timeout > 900
-    assert config.retries["total_max_attempts"] == 1
     assert sts.asked == []
+
+
+def test_looks_are_repeated_by_the_sdk_and_sends_are_not(sts: Sts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")  # so that the SDK's own client sends
+    made = built(definition("proxied"))
+    looking, sending = (client.meta.config for client in (made._client, made._wire._client))
+    assert looking.retries["total_max_attempts"] > 3
+    assert looking.retries["total_max_attempts"] * (looking.connect_timeout + looking.read_timeout) < 120
+    assert sending.retries["total_max_attempts"] == 1
+    assert sending.read_timeout > 900
 
 
 def test_a_role_that_cannot_be_assumed_stops_a_send_and_a_check(sts: Sts) -> None:
@@ -184,6 +192,20 @@ def test_a_role_that_cannot_be_assumed_stops_a_send_and_a_check(sts: Sts) -> Non
         made.check()
     with pytest.raises(DestinationRefused, match="role/delivery"):
         send(made, [a_message()], "b1", 1)
+
+
+@pytest.mark.parametrize("proxy", ["", "http://proxy:3128"])
+def test_a_role_that_could_not_be_asked_for_stops_neither_a_send_nor_a_run(
+    sts: Sts, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    sts.denied.add("arn:aws:iam::123456789012:role/delivery")
+    sts.code = "Throttling"
+    made = built(definition(f"busy-{bool(proxy)}"))
+    with pytest.raises(Throttled, match="role/delivery"):
+        made.check()
+    (verdict,) = send(made, [a_message()], "b1", 1).verdicts
+    assert verdict.kind == "throttled"
 
 
 def test_batches_stay_within_the_syncs_rate(sts: Sts) -> None:

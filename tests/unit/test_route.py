@@ -403,6 +403,25 @@ def test_a_destination_that_is_missing_ends_the_run_before_the_query() -> None:
     assert accounts(world.run()) == {"added": 1, "accepted": 1}
 
 
+def test_a_destination_that_could_not_be_looked_at_stops_no_run_that_is_to_be_finished() -> None:
+    world = world_of(*range(25))
+
+    def die(state: str) -> None:
+        if state == "fan_out":
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        world.run(on=die)
+    world.target.busy = "The bus orders could not be reached."
+    summary = world.run()
+    assert (summary["status"], world.sent()) == ("failed", [])
+    assert summary["reason"].startswith("The bus orders could not be reached.")
+    world.target.busy = ""
+    assert world.run()["status"] == "completed"
+    assert len(world.sent()) == 25
+    assert world.owed() == {}
+
+
 def test_a_destination_that_refuses_in_mid_run_leaves_the_rest_owed() -> None:
     world = world_of(*range(25))
 

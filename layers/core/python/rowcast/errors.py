@@ -6,7 +6,7 @@ RowcastError                 message is safe to log: it never holds a row's valu
 │   ├── SnapshotDamaged      a stored snapshot does not match its manifest
 │   ├── DefinitionInvalid    the deployed sync cannot be read
 │   └── DestinationRefused   the target is missing or access to it is denied; sending stops
-├── Throttled                AWS kept asking for a slower pace; the state machine tries the step again
+├── Throttled                AWS kept asking for a slower pace or did not answer; the state machine tries the step again
 ├── LockLost                 another run holds the sync's lock: stop at once and write nothing
 └── MessageInvalid           no message can be made of this one row; the row is rejected
 """
@@ -39,7 +39,8 @@ class DestinationRefused(RunFailed):
 
 
 class Throttled(RowcastError):
-    """A store kept refusing calls that came too fast. What was stored stays, and doing it again is harmless."""
+    """AWS kept refusing calls that came too fast, or could not be reached. What was stored stays, and doing it again is
+    harmless."""
 
 
 class LockLost(RowcastError):

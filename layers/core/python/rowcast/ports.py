@@ -302,7 +302,8 @@ class Destination(Protocol):
     """
 
     def check(self) -> None:
-        """Raises DestinationRefused, naming what is missing, when the target cannot be used. Sends nothing."""
+        """Raises DestinationRefused, naming what is missing, when the target cannot be used, and Throttled when that
+        could not be found out. Sends nothing."""
 
     def batches(
         self, messages: Sequence[MessageToSend]

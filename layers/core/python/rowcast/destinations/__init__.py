@@ -72,9 +72,9 @@ def batch_size(wanted: int, rate: Rate | None) -> int:
 def _sending(
     service: str, sync: str, role_arn: str, account: Account | None, region: str | None, secrets: ReadSecrets
 ) -> tuple[Any, Connect]:
-    """A client, and what connects to the operation that sends. Kept for the process: a warm worker assumes no role
-    again before its credentials end, and its connections stay open."""
-    from rowcast.destinations.session import delivery_config, delivery_session
+    """A client that looks at targets, and what connects to the operation that sends. Kept for the process: a warm
+    worker assumes no role again before its credentials end, and its connections stay open."""
+    from rowcast.destinations.session import delivery_config, delivery_session, looking_config
 
     session: Any = delivery_session(
         sync=sync, delivery_role_arn=role_arn, account=account, region=region, secrets=secrets
@@ -88,7 +88,7 @@ def _sending(
             wires[name] = connect(client, session, operation)
         return wires[name]
 
-    return client, connected
+    return session.client(service, config=looking_config()), connected
 
 
 def connect(client: Any, session: Any, operation: Operation) -> Wire:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rowcast import clienterror
 from rowcast.bounds import UNREADABLE
 from rowcast.definition import Trigger, Triggers
 from rowcast.destinations import faults
@@ -58,11 +57,8 @@ class EventBridge:
         for bus in sorted(set(self._buses())):
             try:
                 self._client.describe_event_bus(Name=bus)
-            except ClientError as error:
-                what = "does not exist" if clienterror.code(error) == "ResourceNotFoundException" else "cannot be used"
-                raise DestinationRefused(f"The event bus {bus} {what} ({clienterror.code(error)}).") from error
-            except BotoCoreError as error:
-                raise DestinationRefused(f"The event bus {bus} cannot be reached ({type(error).__name__}).") from error
+            except (ClientError, BotoCoreError) as error:
+                raise faults.of_look(f"The event bus {bus}", error) from error
 
     def batches(
         self, messages: Sequence[MessageToSend]

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import msgspec
 from botocore.exceptions import (
     BotoCoreError,
+    ClientError,
     ConnectTimeoutError,
     CredentialRetrievalError,
     EndpointConnectionError,
@@ -20,6 +21,7 @@ from botocore.exceptions import (
 from rowcast import clienterror
 from rowcast.bounds import UNREADABLE
 from rowcast.destinations.wire import Reply
+from rowcast.errors import DestinationRefused, RowcastError, Throttled
 
 ERROR_TYPE = "x-amzn-errortype"
 FUNCTION_ERROR = "x-amz-function-error"
@@ -62,6 +64,7 @@ UNUSABLE = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
+_MISSING = "ResourceNotFoundException"
 _NEVER_LEFT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError)
 _NO_CREDENTIALS = (CredentialRetrievalError, NoCredentialsError, PartialCredentialsError)
 
@@ -118,6 +121,20 @@ def of_call(error: BotoCoreError) -> Fault:
     if isinstance(error, ParamValidationError):
         return Fault("refused", "The call does not keep to the service's form.")
     return Fault("in_doubt", f"No usable reply came ({name}).")
+
+
+def of_look(what: str, error: ClientError | BotoCoreError, refused: str = "cannot be used") -> RowcastError:
+    """What to raise when the SDK's attempts to look at a target, or to be let in, have failed. Only what asking again
+    would not mend speaks against the target."""
+    if isinstance(error, ClientError):
+        named = clienterror.code(error)
+        meaning = of_code(named, clienterror.status(error)).meaning
+    else:
+        named = type(error).__name__
+        meaning = of_call(error).meaning
+    if meaning in ("throttled", "in_doubt"):
+        return Throttled(f"{what} could not be reached ({named}).")
+    return DestinationRefused(f"{what} {'does not exist' if named == _MISSING else refused} ({named}).")
 
 
 def of_code(error_code: str, http_status: int) -> Fault:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rowcast import clienterror
 from rowcast.bounds import UNREADABLE, read_foreign
 from rowcast.destinations import faults
 from rowcast.destinations.packing import pack
@@ -77,12 +76,8 @@ class LambdaFunction:
     def check(self) -> None:
         try:
             self._client.get_function_configuration(FunctionName=self._function)
-        except ClientError as error:
-            what = "does not exist" if clienterror.code(error) == "ResourceNotFoundException" else "cannot be used"
-            raise DestinationRefused(f"The function {self._function} {what} ({clienterror.code(error)}).") from error
-        except BotoCoreError as error:
-            name = type(error).__name__
-            raise DestinationRefused(f"The function {self._function} cannot be reached ({name}).") from error
+        except (ClientError, BotoCoreError) as error:
+            raise faults.of_look(f"The function {self._function}", error) from error
 
     def batches(
         self, messages: Sequence[MessageToSend]

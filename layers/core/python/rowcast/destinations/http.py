@@ -24,7 +24,7 @@ from rowcast.destinations import faults
 from rowcast.destinations.connection import Connections, Origin
 from rowcast.destinations.signing import Keys, Route, Signer
 from rowcast.destinations.wire import Operation, Reply
-from rowcast.errors import DestinationRefused
+from rowcast.errors import DestinationRefused, Throttled
 
 _TRACE = "X-Amzn-Trace-Id"
 
@@ -67,6 +67,8 @@ class HttpWire:
     async def _ask(self, second: int) -> None:
         try:
             found = await in_flight.in_thread(self._credentials.get_frozen_credentials)
+        except Throttled as error:
+            raise faults.CallFailed(faults.Fault("throttled", str(error))) from error
         except BotoCoreError as error:
             raise faults.CallFailed(faults.of_call(error)) from error
         finally:

@@ -11,6 +11,7 @@ from urllib3.exceptions import HTTPError
 from rowcast import clienterror, in_flight
 from rowcast.destinations import faults
 from rowcast.destinations.wire import Operation, Reply
+from rowcast.errors import Throttled
 
 
 class SdkWire:
@@ -33,6 +34,8 @@ class SdkWire:
             return self._invoke(body)
         except ClientError as error:
             return _refusal(error)
+        except Throttled as error:
+            raise faults.CallFailed(faults.Fault("throttled", str(error))) from error
         except BotoCoreError as error:
             raise faults.CallFailed(faults.of_call(error)) from error
         except (HTTPError, OSError) as error:

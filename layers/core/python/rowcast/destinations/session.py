@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from rowcast.clienterror import code
 from rowcast.definition import Account, SecretRef
+from rowcast.destinations import faults
 from rowcast.errors import DestinationRefused, RunFailed
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ def delivery_session(
 ) -> boto3.Session:
     """A session whose credentials are fetched at first use and renewed before they end.
 
-    Calls that need credentials raise DestinationRefused, naming the role, when it cannot be assumed. The
-    secret of an account that is reached by access key, `access_key_id` and `secret_access_key`, is read by the delivery
-    role: what one sync may use, no other sync's role can read.
+    Calls that need credentials raise DestinationRefused, naming the role, when it cannot be assumed, and Throttled when
+    that could not be asked. The secret of an account that is reached by access key, `access_key_id` and
+    `secret_access_key`, is read by the delivery role: what one sync may use, no other sync's role can read.
     """
     import boto3
 
@@ -56,6 +56,11 @@ def delivery_config(*, read_timeout: float = READ_TIMEOUT_SECONDS) -> Config:
         max_pool_connections=32,
         tcp_keepalive=True,
     )
+
+
+def looking_config() -> Config:
+    """For calls that only ask: the SDK repeats them, within the time of a step."""
+    return Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=5, read_timeout=10)
 
 
 def _assuming(
@@ -91,13 +96,11 @@ def _assume(parent: boto3.Session, *, role_arn: str, name: str, external_id: str
     }
     if external_id is not None:
         arguments["ExternalId"] = external_id
-    client = parent.client("sts", config=Config(retries={"mode": "standard", "max_attempts": 5}))
+    client = parent.client("sts", config=looking_config())
     try:
         credentials = client.assume_role(**arguments)["Credentials"]
-    except ClientError as error:
-        raise DestinationRefused(f"The role {role_arn} cannot be assumed ({code(error)}).") from error
-    except BotoCoreError as error:
-        raise DestinationRefused(f"The role {role_arn} cannot be assumed ({type(error).__name__}).") from error
+    except (ClientError, BotoCoreError) as error:
+        raise faults.of_look(f"The role {role_arn}", error, "cannot be assumed") from error
     return {
         "access_key": credentials["AccessKeyId"],
         "secret_key": credentials["SecretAccessKey"],

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from rowcast import clienterror
 from rowcast.definition import SecretRef
-from rowcast.errors import RunFailed
+from rowcast.errors import RunFailed, Throttled
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -22,7 +22,7 @@ class AwsSecrets:
         self._ssm = ssm
 
     def resolve(self, ref: SecretRef) -> str:
-        """The secret's text. Raises RunFailed that names the secret and what is wrong, never its value."""
+        """The secret's text. Raises RunFailed or Throttled that names the secret and what is wrong, never its value."""
         text = self._text(ref)
         try:
             fields = msgspec.json.decode(text)
@@ -50,6 +50,8 @@ class AwsSecrets:
             reply = self._secretsmanager.get_secret_value(SecretId=ref.name)
         except ClientError as error:
             code = clienterror.code(error)
+            if code in clienterror.THROTTLED or clienterror.status(error) >= 500:
+                raise Throttled(f"The secret {ref.name} could not be read from {where} just now ({code}).") from error
             reason = "does not exist" if code in _MISSING else f"cannot be read ({code})"
             raise RunFailed(f"The secret {ref.name} {reason} in {where} of this account and region.") from error
         if "SecretString" not in reply:
