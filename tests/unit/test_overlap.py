@@ -200,6 +200,22 @@ def test_who_takes_over_from_one_that_died_waiting_waits_for_whom_that_one_waite
     assert world.clock.time - began >= 800
 
 
+def test_a_worker_whose_repeat_took_over_while_it_waited_sends_no_more() -> None:
+    world = world_of(1, retry=Retry(immediate=1))
+    run, token, chunk = sealed(world)
+    world.target.answer = lambda message, attempt: Verdict(kind="throttled", reason="Slow down")
+    wait = world.clock.wait
+
+    async def taken_over(seconds: float) -> None:
+        world.changes.claim("orders", run, chunk, token, "of the repeat", world.clock.time + 900)
+        await wait(seconds)
+
+    world.clock.wait = taken_over  # type: ignore[method-assign]
+    with pytest.raises(LockLost):
+        world.fan_out(run, token, chunk)
+    assert len(world.target.calls) == 1
+
+
 def test_a_commit_waits_until_no_worker_can_send_any_more() -> None:
     world = world_of(1)
     run, token, chunk = sealed(world)

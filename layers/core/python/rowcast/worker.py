@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rowcast import in_flight
 from rowcast.calling import Calls
 from rowcast.delivering import Sending
-from rowcast.errors import MessageInvalid
+from rowcast.errors import LockLost, MessageInvalid
 from rowcast.models import Change, Chunk, ChunkState, Outcome, OutcomeName, Run, short_hash
 from rowcast.ports import CallResult, MessageToSend, Verdict
 from rowcast.progress import count_debts
@@ -55,6 +55,13 @@ class Worker:
         most = min(MAX_BACKOFF_SECONDS, self.needs.definition.retry.backoff_seconds * 2 ** (attempt - 2))
         return self.needs.jitter.uniform(0, most)
 
+    def _check_claim(self) -> None:
+        """Raises LockLost where a repeat of this worker has taken the chunk over meanwhile: the run may be over, and a
+        later one may have sent newer rows (I4)."""
+        states = self.needs.changes.states(self.run.sync, self.run.run, self.chunk.id)
+        if any(state.claim != self.needs.claim for state in states if state.chunk == self.chunk.id):
+            raise LockLost(f"Another worker claimed chunk {self.chunk.id} of {self.run.sync}.")
+
     async def _round(self, messages: Sequence[MessageToSend]) -> list[MessageToSend]:
         """Sends those that were sent least often once: first those that a pause left behind. Answers all that are worth
         another attempt."""
@@ -62,6 +69,7 @@ class Worker:
         attempt = min(sends) + 1
         if attempt > 1:
             await self.needs.clock.wait(self._backoff(attempt))
+            await in_flight.in_thread(self._check_claim)
         due = [message for message, sent in zip(messages, sends, strict=True) if sent < attempt]
         again = [message for message, sent in zip(messages, sends, strict=True) if sent >= attempt]
         batches, oversized = self.needs.destination.batches(due)
