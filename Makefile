@@ -12,7 +12,7 @@ export ROWCAST_PROJECT := $(abspath $(PROJECT))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long bench bench-full check reference captures docs docs-check lock audit sbom lint-template format bootstrap synth deploy clean
+.PHONY: help setup demo test test-long bench bench-full check reference captures docs docs-check lock audit sbom lint-template format bootstrap synth deploy destroy clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -122,6 +122,9 @@ synth: setup node_modules/ready ## Make the template of PROJECT (default: exampl
 
 deploy: setup node_modules/ready ## Deploy PROJECT into the account of the current AWS credentials
 	npx cdk deploy
+
+destroy: setup node_modules/ready ## Take the deployment of PROJECT away; the bucket and the tables stay
+	npx cdk destroy
 
 clean: ## Remove what these commands made
 	rm -rf .venv .venv-bench node_modules cdk.out .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis
