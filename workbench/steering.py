@@ -37,14 +37,17 @@ def ask(place: Place, sync: str, mode: Mode, **wish: Any) -> Execution:
 def owed(place: Place, sync: str, keys: Sequence[str], reason: str) -> tuple[Selection | None, int, int]:
     """Which debts these are (None: all), how many, and the generation of the baseline they were seen with."""
     generation = place.states.head(sync).generation
-    debts = list(place.debts.debts(sync, FIRST, LAST))
     if not keys and not reason:
-        return None, len(debts), generation
-    fitting = tuple(debt.key_hash for debt in debts if any(matches(debt.key, key) for key in keys))
-    only = Selection(key_hashes=fitting, reason=reason)
-    if keys and not fitting:
-        return only, 0, generation
-    return only, sum(only.has(debt) for debt in debts), generation
+        return None, sum(1 for _ in place.debts.key_hashes(sync, FIRST, LAST)), generation
+    fitting: list[str] = []
+    count = 0
+    for debt in place.debts.debts(sync, FIRST, LAST):
+        if any(matches(debt.key, key) for key in keys):
+            fitting.append(debt.key_hash)
+        elif keys:
+            continue
+        count += Selection(reason=reason).has(debt)
+    return Selection(key_hashes=tuple(fitting), reason=reason), count, generation
 
 
 def held(place: Place, syncs: Iterable[str], run: str) -> Run | None:

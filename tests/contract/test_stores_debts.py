@@ -61,6 +61,24 @@ def test_a_range_includes_both_of_its_ends(stores: Stores, head: Head) -> None:
     assert [debt.key for debt in ledger(stores, f"{1:032x}", f"{3:032x}")] == [[1], [2], [3]]
 
 
+def test_the_hashes_of_debts_come_alone_for_the_same_range_and_in_the_same_order(stores: Stores, head: Head) -> None:
+    large = a_debt(3, accepted={"text": incompressible(1_000_000)})
+    stores.debts.book("orders", head.token, [large, *(a_debt(number) for number in (4, 0, 2, 1))], [])
+    assert list(stores.debts.key_hashes("orders", f"{1:032x}", f"{3:032x}")) == [f"{n:032x}" for n in (1, 2, 3)]
+    assert list(stores.debts.key_hashes("orders", "0" * 32, LAST)) == [debt.key_hash for debt in ledger(stores)]
+    assert list(stores.debts.key_hashes("orders-2", "0" * 32, LAST)) == []
+
+
+def test_the_hashes_of_debts_are_read_without_their_bodies(aws: Stores) -> None:
+    head = aws.state.take_lock(aws.state.head("orders"), "arn:execution:1")
+    assert head is not None
+    aws.debts.book("orders", head.token, [a_debt(1, accepted={"text": incompressible(1_000_000)})], [])
+    read: list[str] = []
+    aws.clients["s3"].meta.events.register("before-call.s3", lambda model, **_: read.append(model.name))
+    assert list(aws.debts.key_hashes("orders", "0" * 32, LAST)) == [f"{1:032x}"]
+    assert read == []
+
+
 def test_debts_belong_to_one_sync(stores: Stores, head: Head) -> None:
     stores.debts.book("orders", head.token, [a_debt(1)], [])
     assert list(stores.debts.debts("orders-2", "0" * 32, LAST)) == []

@@ -61,7 +61,9 @@ class FakeChangeStore:
 
     def states(self, sync: str, run: str, beginning: str = "") -> Iterator[ChunkState]:
         states = self.progress.get((sync, run), {})
-        yield from [copied(states[chunk]) for chunk in sorted(states) if chunk.startswith(beginning)]
+        for chunk in sorted(states):
+            if chunk.startswith(beginning):
+                yield copied(states[chunk])
 
     def mark_booked(self, sync: str, run: str, chunk: str) -> None:
         self.progress[sync, run][chunk].booked = True

@@ -16,8 +16,11 @@ class FakeDebtStore:
         self.ledger: dict[tuple[str, str], Debt] = {}
 
     def debts(self, sync: str, first: str, last: str) -> Iterator[Debt]:
-        hashes = sorted(key_hash for owner, key_hash in self.ledger if owner == sync and first <= key_hash <= last)
-        yield from [copied(self.ledger[sync, key_hash]) for key_hash in hashes]
+        for key_hash in self.key_hashes(sync, first, last):
+            yield copied(self.ledger[sync, key_hash])
+
+    def key_hashes(self, sync: str, first: str, last: str) -> Iterator[str]:
+        yield from sorted(key_hash for owner, key_hash in self.ledger if owner == sync and first <= key_hash <= last)
 
     def existing(self, sync: str, key_hashes: Sequence[str]) -> set[str]:
         return {key_hash for key_hash in key_hashes if (sync, key_hash) in self.ledger}

@@ -19,6 +19,8 @@ Kind = Literal["failed", "held", "rejected", "slow", "late", "rows", "rows_chang
 MOST_CHARACTERS = 500
 MOST_REASONS = 3
 REASON_CHARACTERS = 100
+KNOWN_REASONS = 10_000
+"""Where each row has a reason of its own, those beyond the first so many are not counted: memory holds no more."""
 _COUNTS = ("rows", "added", "changed", "removed", "accepted", "rejected", "in_doubt", "owed_after")
 _COMMANDS = {
     "failed": "run-info {run}",
@@ -104,8 +106,11 @@ _Finding = tuple[bool, str]
 
 def first_reasons(states: Iterable[ChunkState]) -> list[str]:
     """Why changes were not accepted, the most frequent first, each with how many: a line each, cut in length."""
-    outcomes = (outcome for state in states for outcome in state.outcomes if outcome is not None)
-    counts = Counter(outcome.reason for outcome in outcomes if outcome.outcome != "accepted")
+    counts: Counter[str] = Counter()
+    for outcome in (outcome for state in states for outcome in state.outcomes if outcome is not None):
+        known = outcome.reason in counts or len(counts) < KNOWN_REASONS
+        if outcome.outcome != "accepted" and known:
+            counts[outcome.reason] += 1
     most = counts.most_common(MOST_REASONS)
     return [f"{count} × {_short(reason, REASON_CHARACTERS).rstrip('.')}" for reason, count in most]
 

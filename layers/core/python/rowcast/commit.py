@@ -67,6 +67,7 @@ class _Tally(msgspec.Struct):
     paid: int = 0
     owed_since: str = ""
     answered: bool = False
+    unbooked: int = 0
 
     def add(self, state: ChunkState) -> None:
         for outcome in state.outcomes:
@@ -75,6 +76,7 @@ class _Tally(msgspec.Struct):
         self.owed += state.owed
         self.paid += state.paid
         self.answered = self.answered or state.answered
+        self.unbooked += _is_to_book(state)
         self.owed_since = min(filter(None, (self.owed_since, state.owed_since)), default="")
 
     @property
@@ -95,18 +97,15 @@ def commit_run(sync: str, name: str, token: int, needs: Committing) -> Committed
     if run.phase != "sealed" or run.manifest is None:
         raise RunFailed(f"Run {run.run} has no closed change set to commit.")
     results = needs.changes.results(run.sync, run.run) if run.partitions_to_diff else []
-    states = {state.chunk: state for state in needs.changes.states(run.sync, run.run)} if run.chunks else {}
     tally = _Tally()
-    for chunk in _chunk_ids(results):
-        finished = _finished(chunk, states.get(chunk), run, token, needs)
-        if finished is None:
+    for state in _states(run, results, token, needs):
+        if state is None:
             return Committed(done=False)
-        states[chunk] = finished
-        tally.add(finished)
+        tally.add(state)
     counted = _counted(run, tally, results, needs)
     if counted.stopped and not tally.accepted and not tally.in_doubt and not run.doubts_target:
         return _closed(counted, head, token, again, tally.answered, needs)
-    if not _book(counted, states, results, token, needs):
+    if not _book(run, tally, results, token, needs):
         return Committed(done=False)
     return _committed(counted, head, token, again, needs)
 
@@ -120,9 +119,16 @@ def _at_commit(sync: str, name: str, token: int, needs: Committing) -> tuple[Hea
     return held(needs.states, sync, name, token)
 
 
-def _chunk_ids(results: list[PartitionResult]) -> Iterator[str]:
-    for result in results:
-        yield from result.chunks
+def _states(run: Run, results: list[PartitionResult], token: int, needs: Committing) -> Iterator[ChunkState | None]:
+    """As `_finished` answers it of every chunk, in order. They come one by one: all of a large run do not fit into
+    memory."""
+    stored = needs.changes.states(run.sync, run.run) if run.chunks else iter(())
+    state = next(stored, None)
+    for chunk in (chunk for result in results for chunk in result.chunks):
+        while state is not None and state.chunk < chunk:
+            state = next(stored, None)
+        known = state if state is not None and state.chunk == chunk else None
+        yield _finished(chunk, known, run, token, needs)
 
 
 def _finished(name: str, state: ChunkState | None, run: Run, token: int, needs: Committing) -> ChunkState | None:
@@ -240,20 +246,26 @@ def _files(manifest: Manifest) -> set[str]:
 # --- debts ------------------------------------------------------------------------------------------------------------
 
 
-def _book(
-    run: Run, states: dict[str, ChunkState], results: list[PartitionResult], token: int, needs: Committing
-) -> bool:
+def _is_to_book(state: ChunkState) -> bool:
+    """Whether the chunk's outcomes leave debts or pay some, and that is not written yet."""
+    accepted = all(outcome is not None and outcome.outcome == "accepted" for outcome in state.outcomes)
+    return not state.booked and (state.paid > 0 or not accepted)
+
+
+def _book(run: Run, tally: _Tally, results: list[PartitionResult], token: int, needs: Committing) -> bool:
     """Writes and pays debts, then tells the retry queue. False when the time ran short: what is booked is marked."""
     for result in results:
         for name in result.settled_chunks:
             needs.debts.book(run.sync, token, [], needs.changes.chunk(run.sync, run.run, name).settled)
     queue = cache(lambda: needs.queue(needs.definitions.deployment(run.sync)))
-    for name, state in sorted(states.items()):
-        if state.booked or (state.paid == 0 and all(o is not None and o.outcome == "accepted" for o in state.outcomes)):
+    for state in _states(run, results, token, needs) if tally.unbooked else ():  # read again, not kept
+        if state is None:
+            return False
+        if not _is_to_book(state):
             continue
         if needs.budget.seconds_left() < PAUSE_SECONDS:
             return False
-        _book_chunk(needs.changes.chunk(run.sync, run.run, name), state, run, token, queue, needs)
+        _book_chunk(needs.changes.chunk(run.sync, run.run, state.chunk), state, run, token, queue, needs)
     return True
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from rowcast import columnar, pairing, retyping
+from rowcast.bounds import read_row
 from rowcast.chunks import Batch, Filling, WrittenChunk, cut
 from rowcast.compare import Sides
 from rowcast.definition import Definition, LambdaDestination, Triggers
@@ -35,7 +36,7 @@ from rowcast.models import (
 )
 from rowcast.owing import owed_change
 from rowcast.pairing import Pairs
-from rowcast.picking import OtherKeys, current_rows, differences, layout, slice_rows
+from rowcast.picking import LEAST_ROWS, OtherKeys, current_rows, differences, layout, rows_at_once, slice_rows
 from rowcast.ports import ChangeStore, DebtStore, DefinitionStore, SnapshotStore, StateStore
 from rowcast.replay import Past, Replaying, replay_partition
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 CHUNK_CHANGES = 200
 CHUNK_BYTES = 2_000_000
+SETTLED = 1000
 
 
 class Diffing(msgspec.Struct, kw_only=True, frozen=True):
@@ -128,13 +130,10 @@ def _diff_partition(
     run(connection, "SET disabled_optimizers = 'join_order'")  # rows after are looked up, not those before
     owed = _owed(number, needs)
     resync = needs.run.sends_all
-    found = find(number, needs.sides, [debt.key_hash for debt in owed], connection, whole=resync, assumes=assumes)
+    found = find(number, needs.sides, owed, connection, whole=resync, assumes=assumes)
     counts = Counts()
-    only = needs.run.only
-    about = [debt for debt in owed if only is None or only.has(debt)]
-    left = [debt.first_run for debt in owed if only is not None and not only.has(debt)]
-    current = current_rows(found.owed, needs.sides, connection)
-    changes, settled = _owed_changes(about, current, counts, needs)
+    unsent = _Unsent(number=number, needs=needs)
+    changes = _owed_changes(owed, found.owed, unsent, counts, needs, connection)
     sending = _resent_too(found, needs.definition) if resync else found.differing
     sending = _without_untriggered(sending, counts, needs.definition)
     fresh = _fresh_changes(sending, counts, needs, connection, assumed=found.assumed)
@@ -144,12 +143,12 @@ def _diff_partition(
         partition=number,
         chunks=written.ids,
         counts=counts,
-        settled_chunks=_write_settled(number, settled, needs),
-        settled=len(settled),
+        settled_chunks=unsent.written(),
+        settled=unsent.settled,
         changed_rows=differing.get("changed", 0),
         removed_rows=differing.get("removed", 0),
         retyped=written.retyped,
-        left_since=min(left, default=""),
+        left_since=unsent.left_since,
     )
     needs.changes.put_result(needs.run.sync, needs.run.run, result)
     return result
@@ -163,12 +162,13 @@ def chunk_changes(definition: Definition) -> int:
     return CHUNK_CHANGES
 
 
-def _owed(number: int, needs: PartitionDiff) -> list[Debt]:
+def _owed(number: int, needs: PartitionDiff) -> list[str]:
+    """The key hashes of the partition's debts. They alone are held all at once: rows and debts are read in slices."""
     if not needs.run.owed_before:
         return []
     width = 128 - needs.sides.bits
     first, last = number << width, ((number + 1) << width) - 1
-    return list(needs.debts.debts(needs.run.sync, f"{first:032x}", f"{last:032x}"))
+    return list(needs.debts.key_hashes(needs.run.sync, f"{first:032x}", f"{last:032x}"))
 
 
 def _resent_as(definition: Definition) -> Operation:
@@ -199,25 +199,79 @@ def _wanted(change: Change, needs: PartitionDiff) -> bool:
 
 
 def _owed_changes(
-    owed: Sequence[Debt], current: Mapping[str, Row], counts: Counts, needs: PartitionDiff
-) -> tuple[list[Batch], list[str]]:
-    """The changes that debts still ask for, and the key hashes of those for which nothing is owed any more. `current`:
-    by key hash, the rows that are there now."""
+    owed: Sequence[str],
+    places: Mapping[str, int],
+    unsent: _Unsent,
+    counts: Counts,
+    needs: PartitionDiff,
+    connection: duckdb.DuckDBPyConnection,
+) -> Iterator[Batch]:
+    """The changes that debts still ask for. `owed`: their key hashes, in order; `places`: of the rows that are there
+    now."""
     common = [column.name for column in needs.sides.common]
     destination = needs.definition.destination.identity
-    changes: list[Batch] = []
-    settled: list[str] = []
-    for debt in owed:
-        now = current.get(debt.key_hash)
+    only = needs.run.only
+    for debt, now in _owed_rows(owed, places, needs, connection):
+        if only is not None and not only.has(debt):
+            unsent.leave(debt)
+            continue
         change = owed_change(debt, now, common, destination, needs.run.generation)
         if needs.run.sends_all:
             change = _resent(debt, now, change, needs)
         if change is not None and needs.run.mode != "discard" and _wanted(change, needs):
-            changes.append(_owed_alone(change))
+            yield _owed_alone(change)
         else:
-            settled.append(debt.key_hash)
+            unsent.settle(debt)
             counts.skipped += change is not None
-    return changes, settled
+
+
+def _owed_rows(
+    owed: Sequence[str], places: Mapping[str, int], needs: PartitionDiff, connection: duckdb.DuckDBPyConnection
+) -> Iterator[tuple[Debt, Row | None]]:
+    """Each debt with its row now. Rows are read in slices, each as large as the rows of the one before let it be."""
+    start, step = 0, LEAST_ROWS
+    while start < len(owed):
+        some = owed[start : start + step]
+        there = {key_hash: places[key_hash] for key_hash in some if key_hash in places}
+        current = current_rows(there, needs.sides, connection)
+        for debt in needs.debts.debts(needs.run.sync, some[0], some[-1]):
+            row = current.get(debt.key_hash)
+            yield debt, read_row(row) if row is not None else None
+        start, step = start + step, rows_at_once(sum(map(len, current.values())) // (len(current) or 1))
+
+
+class _Unsent(msgspec.Struct, kw_only=True):
+    """The partition's debts of which nothing is sent. `settled`: those for which nothing is owed any more; they are
+    written in chunks of their own. `left_since`: the first run of the oldest that the run is not about."""
+
+    number: int
+    needs: PartitionDiff
+    settled: int = 0
+    left_since: str = ""
+    chunks: list[str] = []
+    filling: list[str] = []
+
+    def leave(self, debt: Debt) -> None:
+        self.left_since = min(self.left_since or debt.first_run, debt.first_run)
+
+    def settle(self, debt: Debt) -> None:
+        self.settled += 1
+        self.filling.append(debt.key_hash)
+        if len(self.filling) == SETTLED:
+            self._write()
+
+    def written(self) -> list[str]:
+        """All chunks, now that no more debts come."""
+        if self.filling:
+            self._write()
+        return self.chunks
+
+    def _write(self) -> None:
+        name = f"{self.number:05d}-settled-{len(self.chunks):04d}"
+        run = self.needs.run
+        self.needs.changes.put_chunk(Chunk(sync=run.sync, run=run.run, id=name, changes=[], settled=self.filling))
+        self.chunks.append(name)
+        self.filling = []
 
 
 def _owed_alone(change: Change) -> Batch:
@@ -288,18 +342,3 @@ def _chunk(name: str, filling: Filling, needs: PartitionDiff) -> WrittenChunk:
         changes=filling.owed,
         table=columnar.table(filling.operation, filling.rows) if filling.rows else None,
     )
-
-
-def _write_settled(number: int, settled: Sequence[str], needs: PartitionDiff) -> list[str]:
-    ids: list[str] = []
-    for start in range(0, len(settled), 1000):
-        chunk = Chunk(
-            sync=needs.run.sync,
-            run=needs.run.run,
-            id=f"{number:05d}-settled-{len(ids):04d}",
-            changes=[],
-            settled=list(settled[start : start + 1000]),
-        )
-        needs.changes.put_chunk(chunk)
-        ids.append(chunk.id)
-    return ids

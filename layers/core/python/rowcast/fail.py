@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -91,13 +92,9 @@ def _asked(sync: str, mode: Mode, key: str, now: float, needs: Failing) -> Reque
 
 def _unfinished(run: Run, reason: str, needs: Failing) -> Run:
     """A sealed run as it stands: what no worker has recorded is in doubt until the next start finishes it (I9)."""
-    names = [
-        outcome.outcome
-        for state in needs.changes.states(run.sync, run.run)
-        for outcome in state.outcomes
-        if outcome is not None
-    ]
-    accepted, rejected = names.count("accepted"), names.count("rejected")
+    states = needs.changes.states(run.sync, run.run)
+    names = Counter(outcome.outcome for state in states for outcome in state.outcomes if outcome is not None)
+    accepted, rejected = names["accepted"], names["rejected"]
     return msgspec.structs.replace(
         run,
         status="failed",

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from rowcast import arrow, changetext, columnar
 from rowcast import columns as sql
-from rowcast.bounds import read_row
 from rowcast.changetext import Compared, free_name
 from rowcast.chunks import Batch, Layout
 from rowcast.compare import Sides, fetch_rows, fetched, key_columns
 from rowcast.engine import registered, run
-from rowcast.models import Column, Manifest, Row
+from rowcast.models import Column, Manifest
 from rowcast.pairing import FILE_BITS, NOWHERE, Pairs
 
 if TYPE_CHECKING:
@@ -86,7 +85,11 @@ def slice_rows(sides: Sides) -> int:
         sum(partition.bytes for partition in each.partitions) // (each.rows or 1)
         for each in (sides.old, sides.manifest)
     )
-    return min(SLICE_ROWS, max(LEAST_ROWS, SLICE_BYTES // (widest or 1)))
+    return rows_at_once(widest)
+
+
+def rows_at_once(row_bytes: int) -> int:
+    return min(SLICE_ROWS, max(LEAST_ROWS, SLICE_BYTES // (row_bytes or 1)))
 
 
 def _read(
@@ -167,13 +170,13 @@ def key_hashes(manifest: Manifest, places: Places, sides: Sides, connection: duc
     return [found[number] for number in range(len(places))]
 
 
-def current_rows(places: Mapping[str, int], sides: Sides, connection: duckdb.DuckDBPyConnection) -> dict[str, Row]:
-    """The source's rows now at these places, by the same names."""
+def current_rows(places: Mapping[str, int], sides: Sides, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The source's rows now at these places, by the same names and as JSON, which takes the least memory."""
     import numpy as np
 
     told = sql.row_json(sides.manifest.columns, "r")
     found = _told(told, "owed_rows", sides.manifest, np.array(list(places.values()), np.int64), sides, connection)
-    return {name: read_row(found[number]) for number, name in enumerate(places)}
+    return {name: found[number] for number, name in enumerate(places)}
 
 
 def _told(

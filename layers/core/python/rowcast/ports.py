@@ -189,14 +189,18 @@ class ChangeStore(Protocol):
         """Stores progress, on the condition that `state.claim` is still the claim; else raises LockLost."""
 
     def states(self, sync: str, run: str, beginning: str = "") -> Iterator[ChunkState]:
-        """Of the chunks whose id begins so."""
+        """Of the chunks whose id begins so, in order of the id and one by one."""
 
     def mark_booked(self, sync: str, run: str, chunk: str) -> None: ...
 
 
 class DebtStore(Protocol):
     def debts(self, sync: str, first: str, last: str) -> Iterator[Debt]:
-        """Debts whose key hash lies between `first` and `last`, both included, in order of the hash."""
+        """Debts whose key hash lies between `first` and `last`, both included, in order of the hash. They come one by
+        one: a sync may owe more rows than fit into memory."""
+
+    def key_hashes(self, sync: str, first: str, last: str) -> Iterator[str]:
+        """Of the same debts, without reading their rows."""
 
     def existing(self, sync: str, key_hashes: Sequence[str]) -> set[str]: ...
 

@@ -102,7 +102,7 @@ def _names(manifest: Manifest) -> list[str]:
 
 def _owed(run: Run, debts: DebtStore) -> Iterator[str]:
     if run.owed_before:
-        yield from (debt.key_hash for debt in debts.debts(run.sync, "0" * 32, "f" * 32))
+        yield from debts.key_hashes(run.sync, "0" * 32, "f" * 32)
 
 
 class Snapshot(msgspec.Struct, kw_only=True):

@@ -39,14 +39,12 @@ class DynamoDebts:
         self._clock = clock or SystemClock()
 
     def debts(self, sync: str, first: str, last: str) -> Iterator[Debt]:
-        items = query(
-            self._client,
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
-            ExpressionAttributeValues={":pk": text(sync), ":first": text(first), ":last": text(last)},
-        )
-        for item in items:
+        for item in self._between(sync, first, last):
             yield stored.read(_decoder, self._bodies.unpack(item), f"A debt of {sync}")
+
+    def key_hashes(self, sync: str, first: str, last: str) -> Iterator[str]:
+        for item in self._between(sync, first, last, ProjectionExpression="sk"):
+            yield item["sk"]["S"]
 
     def existing(self, sync: str, key_hashes: Sequence[str]) -> set[str]:
         return {item["sk"]["S"] for item in self._read(sync, key_hashes, "sk")}
@@ -61,6 +59,15 @@ class DynamoDebts:
             kept = {write["Put"]["Item"].get("overflow", {}).get("S") for write in group.values() if "Put" in write}
             if discarded := [pointer for pointer in replaced if pointer not in kept]:
                 self._bodies.discard(discarded)
+
+    def _between(self, sync: str, first: str, last: str, **arguments: Any) -> Iterator[Item]:
+        return query(
+            self._client,
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues={":pk": text(sync), ":first": text(first), ":last": text(last)},
+            **arguments,
+        )
 
     def _groups(self, sync: str, writes: dict[str, Debt | None]) -> Iterator[dict[str, Item]]:
         """Writes cut into transactions, by count and by bytes."""
