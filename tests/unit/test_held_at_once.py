@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
@@ -211,3 +211,27 @@ def test_who_steers_debts_counts_them_one_by_one(monkeypatch: pytest.MonkeyPatch
     assert only is not None
     assert (len(only.key_hashes), count) == (2, 1)
     assert debts.most <= 2
+
+
+def test_debts_that_are_settled_are_paid_once_each_however_often_the_time_runs_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(diff, "SETTLED", 7)
+    world, paid, commits = owing(), list[str](), list[bool]()
+    book, commit = world.debts.book, world.commit
+
+    def slow(sync: str, token: int, put: Sequence[Any], delete: Sequence[str]) -> None:
+        paid.extend(delete)
+        world.clock.time += 300
+        book(sync, token, put, delete)
+
+    def counted(run: str, token: int) -> Any:
+        committed = commit(run, token)
+        commits.append(committed.done)
+        return committed
+
+    monkeypatch.setattr(world.debts, "book", slow)
+    monkeypatch.setattr(world, "commit", counted)
+    summary = world.steer("discard", because="never")
+    assert (summary["owed_after"], world.owed(), commits) == (0, {}, [False, False, True])
+    assert len(paid) == len(set(paid)) == ROWS

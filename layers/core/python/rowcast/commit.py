@@ -105,7 +105,7 @@ def commit_run(sync: str, name: str, token: int, needs: Committing) -> Committed
     counted = _counted(run, tally, results, needs)
     if counted.stopped and not tally.accepted and not tally.in_doubt and not run.doubts_target:
         return _closed(counted, head, token, again, tally.answered, needs)
-    if not _book(run, tally, results, token, needs):
+    if not _settle(run, results, token, needs) or not _book(run, tally, results, token, needs):
         return Committed(done=False)
     return _committed(counted, head, token, again, needs)
 
@@ -252,11 +252,20 @@ def _is_to_book(state: ChunkState) -> bool:
     return not state.booked and (state.paid > 0 or not accepted)
 
 
+def _settle(run: Run, results: list[PartitionResult], token: int, needs: Committing) -> bool:
+    """Pays the debts for which nothing is owed any more. False when the time ran short: how far it came is noted."""
+    chunks = [chunk for result in results for chunk in result.settled_chunks]
+    first = 0 if run.outlived_its_chunks(needs.clock.now()) else run.settled_booked  # chunks made again are others
+    for number, chunk in enumerate(chunks[first:], first):
+        if needs.budget.seconds_left() < PAUSE_SECONDS:
+            needs.states.save(msgspec.structs.replace(run, settled_booked=number), token)
+            return False
+        needs.debts.book(run.sync, token, [], needs.changes.chunk(run.sync, run.run, chunk).settled)
+    return True
+
+
 def _book(run: Run, tally: _Tally, results: list[PartitionResult], token: int, needs: Committing) -> bool:
     """Writes and pays debts, then tells the retry queue. False when the time ran short: what is booked is marked."""
-    for result in results:
-        for name in result.settled_chunks:
-            needs.debts.book(run.sync, token, [], needs.changes.chunk(run.sync, run.run, name).settled)
     queue = cache(lambda: needs.queue(needs.definitions.deployment(run.sync)))
     for state in _states(run, results, token, needs) if tally.unbooked else ():  # read again, not kept
         if state is None:

@@ -344,7 +344,8 @@ class Run(msgspec.Struct, kw_only=True):
     `requested_by`: who asked for it, and `because` of what; empty for a scheduled one. `only`: the debts it is about.
     `decides`: the held run that it approves or rejects; `approves`: the mode of the one that it approves. `replays`:
     the runs that it sends again, listed under the key `past` with those after them; `left_out`: by reason, how many of
-    their changes it does not send. `partitions`: how many its keys are spread over.
+    their changes it does not send. `partitions`: how many its keys are spread over. `settled_booked`: of how many
+    settled chunks a commit that paused had paid the debts.
     """
 
     version: Literal[1] = 1
@@ -386,6 +387,7 @@ class Run(msgspec.Struct, kw_only=True):
     owed_before: int = 0
     owed_after: int = 0
     owed_since: str = ""
+    settled_booked: int = 0
     columns_added: list[str] = []
     columns_dropped: list[str] = []
 
