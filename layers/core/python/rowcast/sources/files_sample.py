@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from rowcast.sources import files_iso
 from rowcast.sqltext import quote
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 ROWS = 20_480
 """At the beginning of a file."""
 SAMPLE = f", sample_size={ROWS}"
+FIRST_ROWS = 2048
+"""Of those so many are looked at closer."""
 
 _DIALECT = re.compile(r"delim='((?:[^']|'')*)', quote='((?:[^']|'')*)', escape='((?:[^']|'')*)'")
 _DOUBLE_QUOTES = (("", ""), ('"', ""), ('"', '"'))
@@ -97,7 +100,7 @@ def has_values(scan: str, types: Mapping[str, str], connection: duckdb.DuckDBPyC
     names = [quote(name) for name, kind in types.items() if kind == "VARCHAR"]
     if not names:
         return True
-    first = f"SELECT {', '.join(names)} FROM {scan}, parallel=false) LIMIT 2048"
+    first = f"SELECT {', '.join(names)} FROM {scan}, parallel=false) LIMIT {FIRST_ROWS}"
     counts = ", ".join(f"count({name}) > 0" for name in names)
     row = connection.execute(f"SELECT {counts} FROM ({first})").fetchone()
     return row is not None and all(row)
@@ -105,18 +108,28 @@ def has_values(scan: str, types: Mapping[str, str], connection: duckdb.DuckDBPyC
 
 def csv_checks(types: Mapping[str, str], form: Form, headers: int) -> list[str]:
     """Aggregates that are true where all values are of the types that a CSV file's beginning gives, if each column is
-    read as its type, but numbers as text. Of fractions they prove nothing."""
-    checks = [_CSV_CHECKS.get(kind, "count({0}) >= 0").format(quote(name)) for name, kind in types.items()]
+    read as its type, but as text if it `is_proven_by_text`. Of fractions they prove nothing."""
+    checks = [_csv_check(quote(name), kind) for name, kind in types.items()]
     if form.separators is not None:
         checks.append(f"(count(*) + {headers}) * {len(types) - 1} = {form.separators}")
     return checks
 
 
-_CSV_CHECKS = {
-    # DuckDB's own look takes a number with leading zeros for text, a reader does not
-    "BIGINT": "coalesce(bool_and(coalesce(TRY_CAST({0} AS BIGINT)::VARCHAR = {0}, false) OR {0} IS NULL), true)",
-    "DOUBLE": "true",
-}
+def is_proven_by_text(kind: str) -> bool:
+    """Whether a CSV column of this type is read as text by what proves that it is of it."""
+    return kind in ("BIGINT", "DOUBLE") or files_iso.is_temporal(kind)
+
+
+def _csv_check(column: str, kind: str) -> str:
+    if kind == "DOUBLE":
+        return "true"
+    if not is_proven_by_text(kind):
+        return f"count({column}) >= 0"
+    if kind == "BIGINT":  # DuckDB's own look takes a number with leading zeros for text, a reader does not
+        holds = f"coalesce(TRY_CAST({column} AS BIGINT)::VARCHAR = {column}, false)"
+    else:
+        holds = f"{files_iso.is_iso(column, kind)} AND TRY_CAST({column} AS {kind}) IS NOT NULL"
+    return f"coalesce(bool_and({holds} OR {column} IS NULL), true)"
 
 
 def json_holds(scan: str, connection: duckdb.DuckDBPyConnection) -> bool:
@@ -124,9 +137,11 @@ def json_holds(scan: str, connection: duckdb.DuckDBPyConnection) -> bool:
 
     Names that come later are errors in a reader that looked for names.
     """
-    types = _types(f"{scan}{SAMPLE})", connection)
+    types = types_of(f"{scan}{SAMPLE})", connection)
     texts = f"{scan}{SAMPLE}, maximum_depth=1)"
-    if _types(texts, connection) != dict.fromkeys(types, "JSON") or len(types) < 2:  # a lone one may hold all of a row
+    if (
+        types_of(texts, connection) != dict.fromkeys(types, "JSON") or len(types) < 2
+    ):  # a lone one may hold all of a row
         return False
     separator = _separator(texts, types, connection)
     if not _PROOFS.keys() >= set(types.values()):
@@ -138,7 +153,7 @@ def json_holds(scan: str, connection: duckdb.DuckDBPyConnection) -> bool:
     return row is not None and all(row)
 
 
-def _types(scan: str, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+def types_of(scan: str, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return {row[0]: row[1] for row in connection.execute(f"DESCRIBE FROM {scan}").fetchall()}
 
 
@@ -147,7 +162,7 @@ def _separator(texts: str, types: Mapping[str, str], connection: duckdb.DuckDBPy
     of = [f"any_value(substr({quote(name)}::VARCHAR, 12, 1))" for name, kind in types.items() if kind == "TIMESTAMP"]
     if not of:
         return " "
-    row = connection.execute(f"SELECT {of[0]} FROM (FROM {texts} LIMIT 2048)").fetchone()
+    row = connection.execute(f"SELECT {of[0]} FROM (FROM {texts} LIMIT {FIRST_ROWS})").fetchone()
     return "T" if row is not None and row[0] == "T" else " "
 
 
@@ -167,7 +182,10 @@ def _natural(value: str, separator: str) -> str:
 
 def _double(value: str, _: str) -> str:
     text = f"{value}::VARCHAR"
-    return f"{_NUMBER.format(text)} AND (strlen({text}) < 19 OR contains({text}, '.'))"
+    return (
+        f"{_NUMBER.format(text)} AND CASE WHEN contains({text}, 'e') OR contains({text}, 'E')"
+        f" THEN isfinite(TRY_CAST({text} AS DOUBLE)) ELSE strlen({text}) < 16 OR contains({text}, '.') END"
+    )
 
 
 def _date(value: str, _: str) -> str:
@@ -186,8 +204,11 @@ def _timestamp(value: str, separator: str) -> str:
 def _timestamptz(value: str, _: str) -> str:
     text = f"{value}::VARCHAR"
     offset = f"ends_with({text}, 'Z\"') OR substr({text}, -4, 1) IN ('+', '-') OR substr({text}, -7, 1) IN ('+', '-')"
-    instant = f"TRY_CAST(substr({text}, 2, strlen({text}) - 2) AS TIMESTAMPTZ)"
-    return f"strlen({text}) BETWEEN 22 AND 34 AND ({offset}) AND ({instant} IS NOT NULL OR {value} IS NULL)"
+    written = f"substr({text}, 2, strlen({text}) - 2)"
+    holds = (
+        f"{files_iso.is_iso(written, 'TIMESTAMP WITH TIME ZONE')} AND TRY_CAST({written} AS TIMESTAMPTZ) IS NOT NULL"
+    )
+    return f"strlen({text}) BETWEEN 22 AND 34 AND ({offset}) AND ({holds} OR {value} IS NULL)"
 
 
 def _uuid(value: str, _: str) -> str:

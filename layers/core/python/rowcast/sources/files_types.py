@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rowcast.sources import files_sample
+from rowcast.sources import files_iso, files_json, files_sample
 from rowcast.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -26,10 +27,11 @@ _TYPED = re.compile(
 _PATTERN = re.compile(r"[*?\[]")
 _PROMPT = re.compile(
     r"(auto_detect=false, .*?comment='[^']*')(, header=(?:true|false))?"
-    r", columns=\{.*\}((?:, (?:date|timestamp)format='[^']*')*)"
+    r", columns=\{"
 )
 _PLAIN = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
 _DIGITS_OF_DOUBLE = 15
+_LEAST_EXACT_DOUBLE = 2.3e-308
 _DIGITS_OF_DECIMAL = 38
 
 
@@ -43,32 +45,40 @@ def options(connection: duckdb.DuckDBPyConnection, function: str, paths: str, gi
         return ""
     plain = given in ("", HEADER) and _is_one_file(paths)
     if not function.startswith("read_csv"):
-        return files_sample.SAMPLE if plain and _holds(f"{function}({paths}", connection) else _WHOLE_FILE
+        if plain and _holds(f"{function}({paths}", connection):
+            return files_sample.SAMPLE
+        return _WHOLE_FILE + _exact_columns(files_json.exact_types(f"{function}({paths}", given, connection))
     if plain and (proven := _proven(paths, given, connection)):
         return proven
-    dialect = _dialect(paths, given, _WHOLE_FILE, connection) if plain else None
-    if dialect is None:
-        rows = connection.execute(f"DESCRIBE FROM read_csv({paths}{given}{_WHOLE_FILE})").fetchall()
-        found, reading = {row[0]: row[1] for row in rows}, _looking_again
-    else:
-        found, reading = dialect.types, dialect.reading
-    fractions = [name for name, kind in found.items() if kind == "DOUBLE"]
-    return reading(_exact_types(paths, given, fractions, reading, connection))
+    form = _settled(partial(_look, paths, given, _WHOLE_FILE, connection), paths, given, connection) if plain else None
+    form = form or _settled(partial(_look_again, paths, given, connection), paths, given, connection)
+    assert form is not None
+    fractions = [name for name, kind in form.types.items() if kind == "DOUBLE"]
+    return form.reading(_exact_types(paths, given, fractions, form.reading, connection))
 
 
-def _looking_again(types: dict[str, str]) -> str:
-    return _WHOLE_FILE + (f", types={_struct(types)}" if types else "")
-
-
-class _Dialect(msgspec.Struct, frozen=True):
-    """How one file is written, as arguments, and the types of its columns."""
+class _Form(msgspec.Struct, frozen=True):
+    """How files are read. `types`: of the columns, as they were found; DuckDB was told those that are `said`. `known`:
+    `arguments` say how a file is written, so that no reader has to look again."""
 
     arguments: str
     types: dict[str, str]
+    said: dict[str, str]
+    known: bool
 
     def reading(self, types: dict[str, str]) -> str:
-        """Arguments that read the file without looking at the whole of it first; `types` go before those found."""
-        return f"{self.arguments}, columns={_struct(self.types | types)}"
+        """Arguments for a reader, which does not look at the whole of one file first; `types` go before those found."""
+        if self.known:
+            return f"{self.arguments}, columns={_struct(self.types | types)}"
+        return self.arguments + _said(self.said | types)
+
+
+def _exact_columns(types: dict[str, str]) -> str:
+    return f", columns={_struct(types)}" if types else ""
+
+
+def _said(types: dict[str, str]) -> str:
+    return f", types={_struct(types)}" if types else ""
 
 
 def _struct(texts: dict[str, str]) -> str:
@@ -79,15 +89,57 @@ def _is_one_file(paths: str) -> bool:
     return paths.startswith("'") and not _PATTERN.search(paths)
 
 
-def _dialect(paths: str, given: str, sample: str, connection: duckdb.DuckDBPyConnection) -> _Dialect | None:
-    """Found once for all the readings of one file; None where DuckDB does not say it."""
-    row = connection.execute(f"SELECT prompt, columns FROM sniff_csv({paths}{given}{sample})").fetchone()
+def _look(
+    paths: str, given: str, sample: str, connection: duckdb.DuckDBPyConnection, said: dict[str, str]
+) -> _Form | None:
+    """Done once for all the readings of one file; None where DuckDB does not say how it is written."""
+    arguments = f"{given}{sample}{files_iso.day_format(given)}{_said(said)}"
+    row = connection.execute(f"SELECT prompt, columns FROM sniff_csv({paths}{arguments})").fetchone()
     match = _PROMPT.search(row[0]) if row else None
     if row is None or match is None:
         return None
     types = {column["name"]: column["type"] for column in row[1]}
     header = "" if given else match[2]
-    return _Dialect(f", {match[1]}{header}{match[3]}", types)
+    return _Form(f", {match[1]}{header}", types, said, known=True)
+
+
+def _look_again(paths: str, given: str, connection: duckdb.DuckDBPyConnection, said: dict[str, str]) -> _Form:
+    scan, arguments = f"read_csv({paths}{given}", _WHOLE_FILE + files_iso.day_format(given)
+    types = files_sample.types_of(f"{scan}{arguments}{_said(said)})", connection)
+    if any(map(files_iso.is_temporal, types.values())):  # but not of a path's parts, of which no type can be said
+        texts = files_sample.types_of(f"{scan}, all_varchar=true)", connection)
+        types = {name: kind for name, kind in types.items() if texts.get(name, "VARCHAR") == "VARCHAR"}
+    return _Form(arguments, types, said, known=False)
+
+
+def _settled(
+    look: Callable[[dict[str, str]], _Form | None],
+    paths: str,
+    given: str,
+    connection: duckdb.DuckDBPyConnection,
+    rows: str = "",
+) -> _Form | None:
+    """The form in which only what is written as in ISO 8601 is a day or an instant, unless the query says formats.
+
+    DuckDB finds one format for the instants of all columns, so it looks anew without those that have to stay text.
+    """
+    form = look({})
+    while form and (texts := _not_iso(form, paths, given, rows, connection)):
+        form = look(form.said | dict.fromkeys(texts, "VARCHAR"))
+    return form
+
+
+def _not_iso(form: _Form, paths: str, given: str, rows: str, connection: duckdb.DuckDBPyConnection) -> list[str]:
+    kinds = {name: kind for name, kind in form.types.items() if files_iso.is_temporal(kind)}
+    if not kinds or files_iso.says_formats(given):
+        return []
+    scan = f"read_csv({paths}{form.reading(dict.fromkeys(kinds, 'VARCHAR'))}{given})"
+    checks = [f"coalesce(bool_and({files_iso.is_iso(quote(name), kind)}), true)" for name, kind in kinds.items()]
+    return [
+        name
+        for name, holds in zip(kinds, _one_row(f"(FROM {scan}{rows})", checks, connection), strict=True)
+        if not holds
+    ]
 
 
 def _holds(scan: str, connection: duckdb.DuckDBPyConnection) -> bool:
@@ -107,21 +159,22 @@ def _proven(paths: str, given: str, connection: duckdb.DuckDBPyConnection) -> st
     if file.suffix.lower() == ".gz" or not file.is_file() or not file.stat().st_size:
         return ""
     try:
-        dialect = _dialect(paths, given, files_sample.SAMPLE, connection)
-        form = files_sample.csv_form(file, dialect.arguments) if dialect is not None else None
-        if dialect is None or form is None:
+        look = partial(_look, paths, given, files_sample.SAMPLE, connection)
+        found = _settled(look, paths, given, connection, f" LIMIT {files_sample.FIRST_ROWS}")
+        form = files_sample.csv_form(file, found.arguments) if found else None
+        if found is None or form is None:
             return ""
-        dialect = msgspec.structs.replace(dialect, arguments=form.dialect)
-        if not files_sample.has_values(f"read_csv({paths}{dialect.reading({})}{given}", dialect.types, connection):
+        found = msgspec.structs.replace(found, arguments=form.dialect)
+        if not files_sample.has_values(f"read_csv({paths}{found.reading({})}{given}", found.types, connection):
             return ""
-        fractions = [name for name, kind in dialect.types.items() if kind == "DOUBLE"]
-        texts = {name: "VARCHAR" for name, kind in dialect.types.items() if kind in ("BIGINT", "DOUBLE")}
-        scan = f"read_csv({paths}{dialect.reading(texts)}{given})"
-        checks = files_sample.csv_checks(dialect.types, form, headers=int("header=true" in form.dialect or bool(given)))
+        fractions = [name for name, kind in found.types.items() if kind == "DOUBLE"]
+        texts = {name: "VARCHAR" for name, kind in found.types.items() if files_sample.is_proven_by_text(kind)}
+        scan = f"read_csv({paths}{found.reading(texts)}{given})"
+        checks = files_sample.csv_checks(found.types, form, headers=int("header=true" in form.dialect or bool(given)))
         decimals = _decimals(scan, fractions, connection, checks)
     except duckdb.Error:  # a row is of another form than the first ones
         return ""
-    return dialect.reading(decimals) if decimals is not None and len(decimals) == len(fractions) else ""
+    return found.reading(decimals) if decimals is not None and len(decimals) == len(fractions) else ""
 
 
 def _exact_types(
@@ -159,8 +212,8 @@ def _decimals(
 def _beyond_doubles(scan: str, names: Sequence[str], connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     if not names:
         return {}
-    digits = _one_row(scan, [_digits(quote(name)) for name in names], connection)
-    return {name: "VARCHAR" for name, count in zip(names, digits, strict=True) if count > _DIGITS_OF_DOUBLE}
+    beyond = _one_row(scan, [_is_beyond(quote(name)) for name in names], connection)
+    return {name: "VARCHAR" for name, found in zip(names, beyond, strict=True) if found}
 
 
 def _one_row(scan: str, expressions: Sequence[str], connection: duckdb.DuckDBPyConnection) -> tuple[Any, ...]:
@@ -181,7 +234,10 @@ def _measures(column: str) -> tuple[str, str, str]:
     )
 
 
-def _digits(column: str) -> str:
-    """Looked at only where it matters: it takes twice as long as all the others."""
-    significant = f"regexp_replace(regexp_replace(trim({column}), '[eE].*$', ''), '[^0-9]', '', 'g')"
-    return f"coalesce(max(length({significant})), 0)"
+def _is_beyond(column: str) -> str:
+    """Whether a float loses a digit of any, or is so large or so near to zero that it may lose all of them. Looked at
+    only where it matters: it takes twice as long as all the others."""
+    digits = f"regexp_replace(regexp_replace(trim({column}), '[eE].*$', ''), '[^0-9]', '', 'g')"
+    size = f"abs(TRY_CAST({column} AS DOUBLE))"
+    outside = f"(isinf({size}) OR {size} < {_LEAST_EXACT_DOUBLE}) AND regexp_matches({digits}, '[1-9]')"
+    return f"coalesce(bool_or(length({digits}) > {_DIGITS_OF_DOUBLE} OR {outside}), false)"
