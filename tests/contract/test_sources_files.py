@@ -197,6 +197,13 @@ def test_a_damaged_csv_file_is_named_by_its_line_alone(folder: Folder) -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_a_cast_that_fails_is_the_querys_fault_and_not_the_files(folder: Folder) -> None:
+    folder.put("people.csv", "id,name\n1,secret\n")
+    with pytest.raises(SourceFailed, match="^A cast in the query fails for a value: TRY_CAST gives null instead.$"):
+        read(folder, "SELECT CAST(name AS INT) AS n FROM people")
+    assert read(folder, "SELECT TRY_CAST(name AS INT) AS n FROM people").rows == [{"n": None}]
+
+
 @pytest.mark.parametrize(
     ("name", "body", "said"),
     [

@@ -222,10 +222,14 @@ def _names(objects: Iterable[_Object]) -> str:
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
-    """From here on the connection reaches no file outside `folder`, and no statement can change that."""
+    """From here on the connection reaches no file outside `folder`, and no statement can change that.
+
+    Casts of the query are done by the query: as a reader's types they would fail as the file's fault, TRY_CAST too.
+    """
     row = connection.execute("SELECT current_setting('enable_external_access')").fetchone()
     if row and row[0]:
         connection.execute(f"SET allowed_directories = [{literal(str(folder))}]")
         connection.execute("SET enable_external_access = false")
+    connection.execute("SET disabled_optimizers = 'type_pushdown'")
     connection.execute("SET python_enable_replacements = false")
     connection.execute("SET lock_configuration = true")

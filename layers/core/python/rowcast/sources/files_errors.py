@@ -41,6 +41,8 @@ def failure(error: duckdb.Error, queried: Collection[str], existing: Collection[
     kind = type(error).__name__
     known = next((words for part, words in _KNOWN if part in text), None)
     line = re.search(r"CSV Error on Line: (\d+)", text)
+    if known is None and line is None and isinstance(error, duckdb.ConversionException):
+        return SourceFailed("A cast in the query fails for a value: TRY_CAST gives null instead.")
     if known is None and line is None:
         return SourceFailed(f"The query failed over its files ({kind}).")
     one = next(iter(queried)) if len(queried) == 1 else "A file"
