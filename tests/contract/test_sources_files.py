@@ -130,6 +130,11 @@ def test_a_csv_file_with_nothing_but_its_names_is_empty(folder: Folder) -> None:
         assert (list(found.types), found.rows) == (["id", "t", "1"], [])
 
 
+def test_names_that_stand_twice_in_a_csv_file_are_numbered(folder: Folder) -> None:
+    folder.put("twice.csv", "name,Name,name\n1,2,3\n")
+    assert read(folder, "FROM twice").rows == [{"name": 1, "Name_1": 2, "name_2": 3}]
+
+
 def test_types_that_the_query_gives_are_kept(folder: Folder) -> None:
     found = read(folder, "SELECT * FROM read_csv('orders.csv', types = {'id': 'VARCHAR', 'total': 'VARCHAR'})")
     assert found.rows == [{"id": "1", "total": "1.50"}, {"id": "2", "total": "12.5"}]
@@ -199,7 +204,7 @@ def test_a_damaged_csv_file_is_named_by_its_line_alone(folder: Folder) -> None:
 
 def test_a_cast_that_fails_is_the_querys_fault_and_not_the_files(folder: Folder) -> None:
     folder.put("people.csv", "id,name\n1,secret\n")
-    with pytest.raises(SourceFailed, match="^A cast in the query fails for a value: TRY_CAST gives null instead.$"):
+    with pytest.raises(SourceFailed, match="A cast in the query fails for a value: TRY_CAST gives null"):
         read(folder, "SELECT CAST(name AS INT) AS n FROM people")
     assert read(folder, "SELECT TRY_CAST(name AS INT) AS n FROM people").rows == [{"n": None}]
 
@@ -211,6 +216,22 @@ def test_a_cast_that_fails_is_the_querys_fault_and_not_the_files(folder: Folder)
         ("noise.csv", bytes(range(256)) * 20, "noise.csv cannot be read"),
         ("cut.json", b'{"a":"secret"}\n{"a":', "cut.json cannot be read .* Its JSON is not valid"),
         ("no.parquet", b"secret", "no.parquet cannot be read .* It is no Parquet file"),
+        ("wide.csv", "a,b\n1,Zoë\n".encode("utf-16"), "wide.csv cannot be read .* UTF-16: .* encoding = 'utf-16'"),
+        ("big.csv", "a,b\n1,Zoë\n".encode("utf-16-be"), "big.csv cannot be read"),
+        (
+            "zip.csv",
+            gzip.compress(b"a,secret\n1,2\n", mtime=0),
+            r"zip.csv cannot be read .* gzip: name it zip\.csv\.gz",
+        ),
+        ("zip.json", gzip.compress(b'{"a":1}', mtime=0), "zip.json cannot be read .* compressed with gzip"),
+        ("long.csv", b"a,b\n1," + b"s" * 2_100_000 + b"\n", "long.csv cannot be read .* max_line_size"),
+        ("long.csv", b"a,b\n" + b"1,2\n" * 9 + b"1," + b"s" * 2_100_000 + b"\n", "long.csv .* max_line_size"),
+        (
+            "late.csv",
+            b"a,b\n" + b"1,2\n" * 30_000 + b"secret\n",
+            "late.csv .* different numbers of fields.* null_padding",
+        ),
+        ("twice.json", b'{"a":"secret","a":2}', "twice.json cannot be read .* one name twice"),
         ("no.csv.gz", b"secret,b\n1,2\n", "no.csv.gz cannot be read .* It is not compressed with gzip"),
     ],
 )
@@ -220,6 +241,28 @@ def test_a_file_that_is_not_what_its_name_says_is_named(folder: Folder, name: st
         read(folder, f"SELECT * FROM '{name}', 'orders.csv'")
     assert "secret" not in str(caught.value)
     assert str(folder.scratch) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "id,name\n1,a\n2,b\n3,c,d\n",
+        "id,name\n1,a\n2,b\n3,c,d\n4,e,f\n",
+        "id,name\n1,a\n2\n3,c\n",
+        "Report of May\n\nid,name\n1,a\n",
+    ],
+)
+def test_lines_that_would_be_left_out_or_taken_for_one_field_are_refused(folder: Folder, body: str) -> None:
+    folder.put("rag.csv", body)
+    for query in ("FROM rag", "FROM 'rag.csv'", "FROM read_csv('rag.csv')"):
+        with pytest.raises(SourceFailed, match=r"The lines of rag\.csv hold different numbers .* null_padding"):
+            read(folder, query)
+    assert read(folder, "FROM read_csv('rag.csv', null_padding = true)").rows
+
+
+def test_empty_lines_before_the_names_are_no_lines(folder: Folder) -> None:
+    folder.put("orders.csv", "\n\n" + ORDERS)
+    assert len(read(folder, "FROM orders").rows) == 2
 
 
 def test_an_empty_csv_file_is_named(folder: Folder) -> None:

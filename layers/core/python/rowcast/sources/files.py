@@ -73,7 +73,7 @@ class S3FilesSource:
             yield SourceResult(relation=f"(SELECT {', '.join(expressions)} FROM {view})", columns=columns)
         except duckdb.Error as error:
             queried = {item.name for matches in wanted.values() for item in matches}
-            raise files_errors.failure(error, queried, [item.name for item in objects]) from None
+            raise files_errors.failure(error, queried, [item.name for item in objects], self._folder) from None
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)  # the disk is needed for what was made of it
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from rowcast.sources import files_iso, files_json, files_sample
+from rowcast.sources import files_errors, files_iso, files_json, files_sample
 from rowcast.sqltext import literal, quote
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _PROMPT = re.compile(
     r"(auto_detect=false, .*?comment='[^']*')(, header=(?:true|false))?"
     r", columns=\{"
 )
+_SEPARATOR = re.compile(r"[,;|\t]")
 _PLAIN = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"
 _DIGITS_OF_DOUBLE = 15
 _LEAST_EXACT_DOUBLE = 2.3e-308
@@ -94,13 +96,30 @@ def _look(
 ) -> _Form | None:
     """Done once for all the readings of one file; None where DuckDB does not say how it is written."""
     arguments = f"{given}{sample}{files_iso.day_format(given)}{_said(said)}"
-    row = connection.execute(f"SELECT prompt, columns FROM sniff_csv({paths}{arguments})").fetchone()
+    row = connection.execute(f"SELECT prompt, columns, SkipRows FROM sniff_csv({paths}{arguments})").fetchone()
     match = _PROMPT.search(row[0]) if row else None
     if row is None or match is None:
         return None
     types = {column["name"]: column["type"] for column in row[1]}
+    _refuse_ragged(paths, row[2], types)
     header = "" if given else match[2]
     return _Form(f", {match[1]}{header}", types, said, known=True)
+
+
+def _refuse_ragged(paths: str, skipped: int, types: dict[str, str]) -> None:
+    """DuckDB leaves out lines until all have as many fields as the first, or takes each line for one field."""
+    file = _path(paths)
+    if (len(types) == 1 and _SEPARATOR.search(next(iter(types)))) or (skipped and _has_text(file, skipped)):
+        raise files_errors.ragged(file.name)
+
+
+def _has_text(file: Path, lines: int) -> bool:
+    with (gzip.open if file.suffix.lower() == ".gz" else open)(file, "rb") as found:
+        return any(found.readline().strip() for _ in range(lines))
+
+
+def _path(paths: str) -> Path:
+    return Path(paths[1:-1].replace("''", "'"))
 
 
 def _look_again(paths: str, given: str, connection: duckdb.DuckDBPyConnection, said: dict[str, str]) -> _Form:
@@ -155,7 +174,7 @@ def _proven(paths: str, given: str, connection: duckdb.DuckDBPyConnection) -> st
     """Arguments that the beginning of a CSV file gives and that all of it is read with; "" without that proof."""
     import duckdb
 
-    file = Path(paths[1:-1].replace("''", "'"))
+    file = _path(paths)
     if file.suffix.lower() == ".gz" or not file.is_file() or not file.stat().st_size:
         return ""
     try:
