@@ -179,7 +179,8 @@ class Patient:
 
             bucket = source.bucket or self.place.output("Bucket")
             client = self.place.aws.client("s3")
-            return S3FilesSource(client=client, bucket=bucket, prefix=source.prefix, scratch=scratch)
+            owner = "" if source.bucket else source.name
+            return S3FilesSource(client=client, bucket=bucket, prefix=source.prefix, scratch=scratch, owner=owner)
         from rowcast.sources.postgres import PostgresQuerySource
 
         return PostgresQuerySource(source, self._store().resolve(source.password) if source.password else None)

@@ -276,6 +276,11 @@ def test_a_source_without_files_or_without_access_says_so(folder: Folder) -> Non
     source._prefix = "elsewhere/"
     with pytest.raises(SourceFailed, match="no files under s3://source-bucket/elsewhere/"):
         ask(source, "FROM orders", folder.scratch)
+    source._owner = "shop"
+    with pytest.raises(
+        SourceFailed, match=r"no files in the folder that source shop has in rowcast\.yaml.* s3://source"
+    ):
+        ask(source, "FROM orders", folder.scratch)
     source._bucket = "no-such-bucket"
     with pytest.raises(SourceFailed, match="Cannot list s3://no-such-bucket/elsewhere/: NoSuchBucket"):
         ask(source, "FROM orders", folder.scratch)

@@ -161,7 +161,9 @@ class Services:
             from rowcast.sources.files import S3FilesSource
 
             bucket = source.bucket or self._environment["ROWCAST_BUCKET"]
-            return S3FilesSource(client=self.client("s3"), bucket=bucket, prefix=source.prefix, scratch=scratch)
+            owner = "" if source.bucket else source.name
+            client = self.client("s3")
+            return S3FilesSource(client=client, bucket=bucket, prefix=source.prefix, scratch=scratch, owner=owner)
         from rowcast.sources.postgres import PostgresQuerySource
 
         password = self.secrets.resolve(source.password) if source.password else None

@@ -42,13 +42,15 @@ class _Object(msgspec.Struct, frozen=True):
 
 
 class S3FilesSource:
-    """Owes what `ports.Source` says. `scratch` must have room for the files that a query names."""
+    """Owes what `ports.Source` says. `scratch` must have room for the files that a query names. `owner`: the source in
+    rowcast.yaml whose folder in the project was copied to the prefix, "" where it was none."""
 
-    def __init__(self, *, client: Any, bucket: str, prefix: str, scratch: Path) -> None:
+    def __init__(self, *, client: Any, bucket: str, prefix: str, scratch: Path, owner: str = "") -> None:
         self._client = client
         self._bucket = bucket
         self._prefix = prefix.strip("/") + "/" if prefix.strip("/") else ""
         self._folder = scratch / "source"
+        self._owner = owner
 
     @contextmanager
     def query(self, query: str, connection: duckdb.DuckDBPyConnection) -> Iterator[SourceResult]:
@@ -101,6 +103,9 @@ class S3FilesSource:
             raise SourceFailed(f"Cannot list {place}: {type(error).__name__}.") from None
         objects = [item for item in found if _is_plain(item.name)]
         if not objects:
+            if self._owner:
+                folder = f"the folder that source {self._owner} has in rowcast.yaml"
+                raise SourceFailed(f"There are no files in {folder}, of which a copy would be under {place}.")
             raise SourceFailed(f"There are no files under {place}.")
         return objects
 
