@@ -179,8 +179,8 @@ MUTATIONS = [
         "advance past an unworked chunk",
         "I2",
         "commit.py",
-        'Outcome(outcome="rejected", reason=NOT_SENT)',
-        'Outcome(outcome="accepted", reason=NOT_SENT)',
+        'Outcome(outcome="rejected", reason=NOT_TRIED_AGAIN',
+        'Outcome(outcome="accepted", reason=NOT_TRIED_AGAIN',
     ),
     Mutation(
         "send while an earlier holder's worker may still send",

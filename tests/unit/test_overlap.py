@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from rowcast.commit import NOT_SENT, NOT_TRIED_AGAIN
 from rowcast.definition import Limits, Retry
 from rowcast.errors import LockLost, MessageInvalid, RunFailed
-from rowcast.models import Change, Counts, Notice, PartitionResult
+from rowcast.models import Change, ChunkState, Counts, Notice, PartitionResult
 from rowcast.ports import Verdict
 from tests import deaths
 from tests.model.inline import inline
@@ -224,6 +225,27 @@ def test_a_commit_waits_until_no_worker_can_send_any_more() -> None:
     assert world.commit(run, token).done
     assert world.clock.time - began >= 500
     assert world.owed()[1].in_doubt
+
+
+def test_what_was_tried_and_not_tried_again_is_owed_as_that() -> None:
+    world = world_of(1, 2)
+    run, token, chunk = sealed(world)
+    world.changes.claim("orders", run, chunk, token, "of one that paused", world.clock.time + 500)
+    paused = ChunkState(
+        chunk=chunk,
+        token=token,
+        claim="of one that paused",
+        deadline=0.0,
+        paused=True,
+        outcomes=[None, None],
+        doubted=[False, False],
+        attempts={0: 2},
+    )
+    world.changes.record("orders", run, paused)
+    assert world.commit(run, token).done
+    tried, untried = sorted(world.owed().values(), key=lambda debt: debt.attempts, reverse=True)
+    assert (tried.reason, tried.attempts, tried.tried) == (NOT_TRIED_AGAIN, 2, True)
+    assert (untried.reason, untried.attempts, untried.tried) == (NOT_SENT, 0, False)
 
 
 def test_a_commit_that_cannot_wait_long_enough_is_called_again() -> None:

@@ -35,6 +35,7 @@ PAUSE_SECONDS = 60.0
 LONGEST_WORK = 900.0
 """Of any worker: Lambda ends an invocation then."""
 NOT_SENT = "not sent: the worker that should have sent it failed"
+NOT_TRIED_AGAIN = "not accepted, and the worker that should have tried it again failed"
 LOST = "the worker that sent it failed before it could say what became of it"
 
 
@@ -150,8 +151,8 @@ def _finished(name: str, state: ChunkState | None, run: Run, token: int, needs: 
     finished = taken_over(before, run, chunk, token=token, claim=needs.claim, deadline=now, now=now)
     finished.done = True
     finished.outcomes = [
-        outcome or (_lost() if doubt else Outcome(outcome="rejected", reason=NOT_SENT))
-        for outcome, doubt in zip(finished.outcomes, finished.doubted, strict=True)
+        outcome or (_lost() if doubt else _left(finished.attempts.get(index, 0)))
+        for index, (outcome, doubt) in enumerate(zip(finished.outcomes, finished.doubted, strict=True))
     ]
     count_debts(finished, run, chunk)
     needs.changes.record(run.sync, run.run, finished)
@@ -165,6 +166,10 @@ def _outlived(before: ChunkState | None, needs: Committing) -> bool:
     if waiting > 0:
         needs.clock.sleep(waiting)
     return waiting >= left
+
+
+def _left(attempts: int) -> Outcome:
+    return Outcome(outcome="rejected", reason=NOT_TRIED_AGAIN if attempts else NOT_SENT, attempts=attempts)
 
 
 def _lost() -> Outcome:
