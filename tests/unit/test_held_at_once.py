@@ -114,8 +114,9 @@ def test_chunks_and_accounts_are_the_same_however_debts_are_sliced(
 
 def sends(world: World) -> tuple[Any, ...]:
     """The chunks of changes, and in order the debts that are settled, in whatever chunks."""
-    changes = {key: chunk.changes for key, chunk in world.changes.chunks.items() if chunk.changes}
-    settled = [key_hash for chunk in world.changes.chunks.values() for key_hash in chunk.settled]
+    chunks = {key: world.changes.chunk(*key) for key in world.changes.chunks}
+    changes = {key: chunk.changes for key, chunk in chunks.items() if chunk.changes}
+    settled = [key_hash for chunk in chunks.values() for key_hash in chunk.settled]
     return changes, sorted(settled), world.target.calls
 
 
