@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 
 from rowcast import ports
+from rowcast.arrival import check_names
 from rowcast.commit import Committing, commit_run
 from rowcast.definition import (
     Definition,
@@ -75,6 +76,7 @@ class TableSource:
     def query(self, query: str, connection: duckdb.DuckDBPyConnection) -> Iterator[SourceResult]:
         if self.fail is not None:
             raise self.fail
+        check_names(list(self.columns))
         names = ", ".join(f'"{name}" {_TYPES[kind]}' for name, kind in self.columns.items())
         connection.execute(f"CREATE TABLE source_rows ({names})")
         marks = ", ".join("?" for _ in self.columns)

@@ -191,6 +191,14 @@ def test_a_number_that_no_reader_takes_is_refused(answer: Callable[[str], Answer
     assert answer(f'SELECT "v"::VARCHAR AS "v" FROM (SELECT {value} AS "v") AS q').types == {"v": "text"}
 
 
+@pytest.mark.parametrize("name", ["result", "resolved", "element"])
+def test_a_table_may_be_called_like_what_types_are_found_with(
+    server: PostgresServer, answer: Callable[[str], Answer], name: str
+) -> None:
+    server.execute(f"CREATE TABLE {name} AS SELECT 1 AS id")
+    assert answer(f"SELECT * FROM {name}").rows == [{"id": 1}]
+
+
 def test_types_are_found_without_running_the_query(answer: Callable[[str], Answer]) -> None:
     with pytest.raises(SourceFailed, match="half way: division by zero"):
         answer("SELECT 1 / (100000 - i) AS a FROM generate_series(1, 100000) AS i")

@@ -139,6 +139,8 @@ def test_a_type_without_an_exact_form_is_refused_with_the_cast_to_write(kind: st
         (["a\0b"], "Column 1 of the query has no usable name"),
         (["_key_hash"], "reserved"),
         (["_FINGERPRINT_x"], "reserved"),
+        (["_Rowcast_step"], "reserved"),
+        (["File_Row_Number"], "reserved; rename it with AS"),
     ],
 )
 def test_a_name_that_a_snapshot_cannot_hold_is_refused(names: list[str], said: str) -> None:

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from rowcast.errors import SourceFailed
 from rowcast.jsonsql import decimal_arriving, json_arriving, json_canonical, json_value
 from rowcast.models import Column, ColumnType
-from rowcast.sqltext import literal, quote
+from rowcast.sqltext import RESERVED, TAKEN, literal, own, quote
 from rowcast.typetext import Type, parse
-
-RESERVED = ("_key_hash", "_fingerprint")
 
 _AS_IS: dict[str, ColumnType] = {
     "BOOLEAN": "boolean",
@@ -55,9 +53,10 @@ def check_names(names: Sequence[str]) -> None:
     for position, name in enumerate(names, start=1):
         if not name or "\0" in name:
             raise SourceFailed(f"Column {position} of the query has no usable name: give it one with AS.")
-        if name.lower().startswith(RESERVED):
+        if name.lower().startswith(RESERVED) or name.lower() in TAKEN:
             raise SourceFailed(
-                f'Column "{name}": names that begin with {" or ".join(RESERVED)} are reserved; rename it.'
+                f'Column "{name}": {", ".join(TAKEN)} and names that begin with {" or ".join(RESERVED)} are reserved; '
+                "rename it with AS."
             )
         twin = seen.get(name.lower())
         seen[name.lower()] = name
@@ -155,7 +154,7 @@ def _item(kind: Type, value: str, column: str, depth: int) -> str:
 
 
 def _list(kind: Type, value: str, column: str, depth: int) -> str:
-    variable = f"item{depth}"
+    variable = own(f"item{depth}")
     item = _item(kind.children[0][1], variable, column, depth + 1)
     return f"('[' || array_to_string(list_transform({value}, lambda {variable}: {item}), ',') || ']')"
 
@@ -171,7 +170,7 @@ def _struct(kind: Type, value: str, column: str, depth: int) -> str:
 
 def _map(kind: Type, value: str, column: str, depth: int) -> str:
     (_, key_kind), (_, value_kind) = kind.children
-    variable = f"entry{depth}"
+    variable = own(f"entry{depth}")
     key, logical = _arrive(key_kind, f"{variable}.key", column, depth + 1)
     if logical not in _MAP_KEYS:
         raise _InexactError

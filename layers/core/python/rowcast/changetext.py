@@ -13,8 +13,10 @@ import msgspec
 from rowcast import columns as sql
 from rowcast.jsonsql import json_value
 from rowcast.models import Column
-from rowcast.sqltext import reference
+from rowcast.sqltext import own, reference
 
+NTH = own("nth")
+"""The column that numbers the rows of a side."""
 _SAME_TEXT_IF_EQUAL = {
     "boolean",
     "integer",
@@ -57,8 +59,8 @@ class Compared(msgspec.Struct, kw_only=True, frozen=True):
         ]
 
 
-def select(old: str, new: str, nth: str, compared: Compared, wanted: Sequence[str] | None, *, both: bool) -> str:
-    """`old`, `new`: SELECTs of the rows of either side, "" for none, with the column `nth`, by which they belong
+def select(old: str, new: str, compared: Compared, wanted: Sequence[str] | None, *, both: bool) -> str:
+    """`old`, `new`: SELECTs of the rows of either side, "" for none, with the column NTH, by which they belong
     together. `both`: every row has one on either side. `wanted`: of changed rows, only those that differ in one of
     these columns.
 
@@ -66,27 +68,19 @@ def select(old: str, new: str, nth: str, compared: Compared, wanted: Sequence[st
     another; and for each column that is `respelled` 1 where both values are equal.
     """
     matched = bool(old and new) and not both
-    null = free_name([*compared.old, *compared.new], "null_text") if matched else ""
-    no_old, no_new = (f"{side}.{nth} IS NULL" if matched else "" for side in "on")
-    first = f"coalesce(n.{nth}, o.{nth})" if matched else f"{'n' if new else 'o'}.{nth}"
+    null = own("null_text") if matched else ""
+    no_old, no_new = (f"{side}.{NTH} IS NULL" if matched else "" for side in "on")
+    first = f"coalesce(n.{NTH}, o.{NTH})" if matched else f"{'n' if new else 'o'}.{NTH}"
     parts = [f"{first}::UBIGINT", _key(compared, no_new, bool(new))]
     parts += [_value(column, "o", null) if old else "''" for column in compared.old]
     parts += [_after(column, compared, no_old, null, bool(old)) if new else "''" for column in compared.new]
     parts += [_equal(compared.new[place], compared) if old and new else "0::UBIGINT" for place in compared.respelled]
     if matched:
         old, new = (f"SELECT *, 'null,' AS {null} FROM ({side})" for side in (old, new))
-    joined = f"({new}) n {'FULL ' if matched else ''}JOIN ({old}) o ON n.{nth} = o.{nth}"
+    joined = f"({new}) n {'FULL ' if matched else ''}JOIN ({old}) o ON n.{NTH} = o.{NTH}"
     source = joined if old and new else f"({new}) n" if new else f"({old}) o"
     where = _where(wanted, compared, no_old, no_new) if old and new and wanted is not None else ""
     return f"SELECT {', '.join(parts)} FROM {source}{where}"
-
-
-def free_name(columns: Sequence[Column], wanted: str) -> str:
-    """A name like the `wanted` one that none of the columns has."""
-    taken, name = {column.name.lower() for column in columns}, wanted
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _key(compared: Compared, no_new: str, new: bool) -> str:

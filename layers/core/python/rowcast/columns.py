@@ -17,7 +17,7 @@ from rowcast.equality import differing_columns, row_hash, same_row
 from rowcast.hashes import fingerprint, fingerprint_schema, key_hash, key_text, shared_recipe
 from rowcast.jsonsql import json_value, same_numbers
 from rowcast.models import Column, ColumnType, to_json
-from rowcast.sqltext import literal, quote, reference
+from rowcast.sqltext import literal, own, quote, reference
 
 __all__ = [
     "canonical",
@@ -91,4 +91,5 @@ def _differ(before: Column, after: Column, old: str, new: str) -> str:
 
 def _canonically_unlike(column_type: ColumnType, a: str, b: str) -> str:
     """With what makes a canonical text written once for both: planning it takes longer than running it for few rows."""
-    return f"list_unique(list_transform([{a}, {b}], lambda value: {canonical_value(column_type, 'value')})) > 1"
+    each = own("value")
+    return f"list_unique(list_transform([{a}, {b}], lambda {each}: {canonical_value(column_type, each)})) > 1"

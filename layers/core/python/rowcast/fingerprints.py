@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rowcast.checksums import Checksum
 from rowcast.engine import columns
 from rowcast.errors import SnapshotDamaged
+from rowcast.sqltext import own
 
 if TYPE_CHECKING:
     import duckdb
@@ -121,11 +122,13 @@ def compute(
     connection: duckdb.DuckDBPyConnection, path: Path, key_hash: str, fingerprint: str, file: int = 0
 ) -> Fingerprints:
     """From the rows of a Parquet file. `key_hash`, `fingerprint`: SQL over its columns that gives UUIDs, never NULL."""
+    key, whole = own("key_hash"), own("fingerprint")
     keys, upper, lower, rows = columns(
         connection,
-        f"SELECT (k >> 64)::UBIGINT AS keys, (f >> 64)::UBIGINT AS upper, (f & {_LOWER}::UHUGEINT)::UBIGINT AS lower,"
-        f" file_row_number::UBIGINT AS rows FROM (SELECT {key_hash}::UHUGEINT AS k, {fingerprint}::UHUGEINT AS f,"
-        f" file_row_number FROM read_parquet('{path}', file_row_number = true))",
+        f"SELECT ({key} >> 64)::UBIGINT AS keys, ({whole} >> 64)::UBIGINT AS upper,"
+        f" ({whole} & {_LOWER}::UHUGEINT)::UBIGINT AS lower, file_row_number::UBIGINT AS rows FROM"
+        f" (SELECT {key_hash}::UHUGEINT AS {key}, {fingerprint}::UHUGEINT AS {whole}, file_row_number"
+        f" FROM read_parquet('{path}', file_row_number = true))",
     )
     return in_order(Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows, file=file))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from rowcast.bounds import MOST_CHARACTERS, MOST_EXPONENT_DIGITS, MOST_LEVELS
 from rowcast.models import ColumnType
-from rowcast.sqltext import literal, quote
+from rowcast.sqltext import literal, own, quote
 
 STRING = r'"(?:[^"\\]|\\.)*"'
 _NUMBER = r"-?[0-9][0-9.eE+-]*"
@@ -75,14 +75,14 @@ _ZEROS = rf"(?s)({STRING})|-(0)(?:\.0+)?{_END}|(\.[0-9]*[1-9])0+{_END}|\.0+{_END
 
 def _settled_slowly(text: str) -> str:
     """For numbers with exponents, too."""
-    tokens = f"regexp_extract_all({text}, {literal(NUMBER_TOKENS)})"
-    numeric = "ascii(token) = 45 OR ascii(token) BETWEEN 48 AND 57"
-    exponent = f"({numeric}) AND regexp_matches(token, '[eE]')"
+    tokens, token = f"regexp_extract_all({text}, {literal(NUMBER_TOKENS)})", own("token")
+    numeric = f"ascii({token}) = 45 OR ascii({token}) BETWEEN 48 AND 57"
+    exponent = f"({numeric}) AND regexp_matches({token}, '[eE]')"
     expanded = (
-        f"list_transform({tokens}, lambda token: CASE WHEN {exponent} THEN {_plain_digits('token')} ELSE token END)"
+        f"list_transform({tokens}, lambda {token}: CASE WHEN {exponent} THEN {_plain_digits(token)} ELSE {token} END)"
     )
     settled = (
-        f"list_transform({expanded}, lambda token: CASE WHEN {numeric} THEN {plain_number('token')} ELSE token END)"
+        f"list_transform({expanded}, lambda {token}: CASE WHEN {numeric} THEN {plain_number(token)} ELSE {token} END)"
     )
     return f"array_to_string({settled}, '')"
 
@@ -93,14 +93,18 @@ def _plain_digits(number: str) -> str:
         f"{{'w': regexp_extract({number}, '^-?([0-9]+)', 1), 'f': regexp_extract({number}, '\\.([0-9]+)', 1),"
         f" 'e': TRY_CAST(regexp_extract({number}, '[eE](.*)$', 1) AS BIGINT)}}"
     )
+    part = own("part")
+    whole, fraction, shift = (f"{part}.{name}" for name in "wfe")
     moved = (
-        "CASE WHEN length(p.w) + p.e <= 0 THEN '0.' || repeat('0', -length(p.w) - p.e) || p.w || p.f"
-        " WHEN p.e >= length(p.f) THEN p.w || p.f || repeat('0', p.e - length(p.f))"
-        " ELSE left(p.w || p.f, length(p.w) + p.e) || '.' || substr(p.w || p.f, length(p.w) + p.e + 1) END"
+        f"CASE WHEN length({whole}) + {shift} <= 0"
+        f" THEN '0.' || repeat('0', -length({whole}) - {shift}) || {whole} || {fraction}"
+        f" WHEN {shift} >= length({fraction}) THEN {whole} || {fraction} || repeat('0', {shift} - length({fraction}))"
+        f" ELSE left({whole} || {fraction}, length({whole}) + {shift}) || '.'"
+        f" || substr({whole} || {fraction}, length({whole}) + {shift} + 1) END"
     )
     sign = f"CASE WHEN starts_with({number}, '-') THEN '-' ELSE '' END"
     signed = f"regexp_replace({sign} || {moved}, '^(-?)0+([0-9])', '\\1\\2')"
-    return f"list_transform([{parts}], lambda p: CASE WHEN abs(p.e) <= 400 THEN {signed} ELSE {number} END)[1]"
+    return f"list_transform([{parts}], lambda {part}: CASE WHEN abs({shift}) <= 400 THEN {signed} ELSE {number} END)[1]"
 
 
 def plain_number(text: str) -> str:
@@ -129,13 +133,14 @@ def json_arriving(text: str, column: str) -> str:
     deeper than `MOST_LEVELS`, with half of a surrogate pair, or with a number beyond the bounds."""
     no_strings = f"regexp_replace({text}, {literal(STRING)}, '', 'g')"
     brackets = rf"regexp_extract_all({no_strings}, '[\[\]{{}}]')"
+    bracket, so_far, step = own("bracket"), own("so_far"), own("step")
     steps = (
-        f"list_transform({brackets}, lambda bracket: CASE WHEN bracket IN ('[', '{{')"
+        f"list_transform({brackets}, lambda {bracket}: CASE WHEN {bracket} IN ('[', '{{')"
         " THEN {'depth': 1, 'most': 1} ELSE {'depth': -1, 'most': 0} END)"
     )
     levels = (
-        f"list_reduce({steps}, lambda so_far, step: {{'depth': so_far.depth + step.depth,"
-        " 'most': greatest(so_far.most, so_far.depth + step.depth)}).most"
+        f"list_reduce({steps}, lambda {so_far}, {step}: {{'depth': {so_far}.depth + {step}.depth,"
+        f" 'most': greatest({so_far}.most, {so_far}.depth + {step}.depth)}}).most"
     )
     too_deep = _refusal(column, f"JSON of more than {MOST_LEVELS} levels or with text that is no Unicode")
     long_number = (

@@ -10,7 +10,7 @@ from rowcast.definition import Definition
 from rowcast.engine import run
 from rowcast.errors import SourceFailed
 from rowcast.models import Column, Manifest
-from rowcast.sqltext import literal
+from rowcast.sqltext import literal, own
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +83,7 @@ def check_keys(
     those partitions that may hold it. Examples are hashes, since keys are row values."""
     keys = key_columns(definition, columns)
     whole, key_hash, fingerprint = sql.not_null(keys), sql.key_hash(keys), sql.fingerprint(columns)
+    row, key, rows = own("fingerprint"), own("key_hash"), own("rows")
     nulls = shared = 0
     null_rows: list[str] = []
     shared_keys: list[str] = []
@@ -90,15 +91,16 @@ def check_keys(
     for files in nulls_in:
         [(count, examples)] = run(
             connection,
-            f"SELECT count(*), list(f::VARCHAR ORDER BY f){first} FROM (SELECT {fingerprint} AS f"
+            f"SELECT count(*), list({row}::VARCHAR ORDER BY {row}){first} FROM (SELECT {fingerprint} AS {row}"
             f" FROM read_parquet({_list(files)}) WHERE NOT ({whole}))",
         )
         nulls, null_rows = nulls + count, null_rows + (examples or [])
     for files in shared_in:
         [(count, examples)] = run(
             connection,
-            f"SELECT coalesce(sum(n), 0)::BIGINT, list(k::VARCHAR ORDER BY k){first} FROM (SELECT {key_hash} AS k,"
-            f" count(*) AS n FROM read_parquet({_list(files)}) WHERE {whole} GROUP BY k HAVING n > 1)",
+            f"SELECT coalesce(sum({rows}), 0)::BIGINT, list({key}::VARCHAR ORDER BY {key}){first} FROM"
+            f" (SELECT {key_hash} AS {key}, count(*) AS {rows} FROM read_parquet({_list(files)}) WHERE {whole}"
+            f" GROUP BY {key} HAVING {rows} > 1)",
         )
         shared, shared_keys = shared + count, shared_keys + (examples or [])
     if nulls or shared:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rowcast import arrow, changetext, columnar
 from rowcast import columns as sql
-from rowcast.changetext import Compared, free_name
+from rowcast.changetext import NTH, Compared
 from rowcast.chunks import Batch, Layout
 from rowcast.compare import Sides, fetch_rows, fetched, key_columns
 from rowcast.engine import registered, run
@@ -104,12 +104,11 @@ def _read(
         old_key=key_columns(sides.old),
         key=key_columns(sides.manifest),
     )
-    nth = free_name([*compared.old, *compared.new], "nth")
     both = bool(((some.old != NOWHERE) & (some.new != NOWHERE)).all())
     with ExitStack() as tables:
-        old = _rows(_OLD, sides.old, some.old, compared.old, nth, sides, connection, tables)
-        new = _rows(_NEW, sides.manifest, some.new, compared.new, nth, sides, connection, tables)
-        statement = changetext.select(old, new, nth, compared, wanted, both=both)
+        old = _rows(_OLD, sides.old, some.old, compared.old, sides, connection, tables)
+        new = _rows(_NEW, sides.manifest, some.new, compared.new, sides, connection, tables)
+        statement = changetext.select(old, new, compared, wanted, both=both)
         ordered = f"{statement} ORDER BY 1" if old and new and not both else statement
         columns = arrow.in_order(_whole(connection, ordered))
     return columnar.Columns.of(columns, compared) if columns else None
@@ -125,7 +124,6 @@ def _rows(
     manifest: Manifest,
     places: Places,
     columns: Sequence[Column],
-    nth: str,
     sides: Sides,
     connection: duckdb.DuckDBPyConnection,
     tables: ExitStack,
@@ -149,7 +147,7 @@ def _rows(
             source, number = f"{source} JOIN {table}_{file} w ON p.file_row_number = w.row", "w.number"
             within = last - first < MOST_OF_A_FILE * manifest.partitions[file].rows
         between = f" WHERE p.file_row_number BETWEEN {first} AND {last}" if within else ""
-        parts.append(f"SELECT {number} AS {nth}, {names} FROM {source}{between}")
+        parts.append(f"SELECT {number} AS {NTH}, {names} FROM {source}{between}")
     return " UNION ALL ".join(parts)
 
 
@@ -187,10 +185,9 @@ def _told(
     sides: Sides,
     connection: duckdb.DuckDBPyConnection,
 ) -> dict[int, str]:
-    nth = free_name(manifest.columns, "nth")
     with ExitStack() as tables:
-        rows = _rows(table, manifest, places, manifest.columns, nth, sides, connection, tables)
-        return dict(run(connection, f"SELECT r.{nth}, {expression} FROM ({rows}) r")) if rows else {}
+        rows = _rows(table, manifest, places, manifest.columns, sides, connection, tables)
+        return dict(run(connection, f"SELECT r.{NTH}, {expression} FROM ({rows}) r")) if rows else {}
 
 
 def other_keys(before: Places, after: Places, sides: Sides, connection: duckdb.DuckDBPyConnection) -> Flags:
@@ -207,12 +204,11 @@ def other_keys(before: Places, after: Places, sides: Sides, connection: duckdb.D
 
 def _other_keys(before: Places, after: Places, sides: Sides, connection: duckdb.DuckDBPyConnection) -> list[int]:
     keys = [key_columns(each) for each in (sides.old, sides.manifest)]
-    nth = free_name([*keys[0], *keys[1]], "nth")
     other = f"{sql.key_text(keys[0], 'o')} <> {sql.key_text(keys[1], 'n')}"
     if len(keys[0]) == len(keys[1]):  # which costs less
         other = " OR ".join(sql.differs(a, b, "o", "n") for a, b in zip(*keys, strict=True))
     with ExitStack() as tables:
-        old = _rows("keys_before", sides.old, before, keys[0], nth, sides, connection, tables)
-        new = _rows("keys_after", sides.manifest, after, keys[1], nth, sides, connection, tables)
-        joined = f"SELECT n.{nth} FROM ({new}) n JOIN ({old}) o ON n.{nth} = o.{nth} WHERE {other}"
+        old = _rows("keys_before", sides.old, before, keys[0], sides, connection, tables)
+        new = _rows("keys_after", sides.manifest, after, keys[1], sides, connection, tables)
+        joined = f"SELECT n.{NTH} FROM ({new}) n JOIN ({old}) o ON n.{NTH} = o.{NTH} WHERE {other}"
         return [number for (number,) in run(connection, joined)]

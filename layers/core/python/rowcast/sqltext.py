@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+RESERVED = ("_rowcast", "_key_hash", "_fingerprint")
+"""How the names begin that no column of a source may have, in any case. Beside such columns our SQL gives no other
+names to its own columns and lambda variables, since DuckDB takes a source's column for them wherever it can."""
+TAKEN = ("file_row_number",)
+"""Names that no column of a source may have either: read_parquet's own columns, by which rows are found again."""
+
 
 def quote(name: str) -> str:
     """A quoted identifier."""
@@ -10,6 +16,11 @@ def quote(name: str) -> str:
 
 def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def own(name: str) -> str:
+    """Such a name, as it stands in SQL."""
+    return f"{RESERVED[0]}_{name}"
 
 
 def reference(name: str, table: str = "") -> str:

@@ -18,6 +18,7 @@ from rowcast.errors import SourceFailed
 from rowcast.keys import key_columns
 from rowcast.models import Column
 from rowcast.ports import Source
+from rowcast.sqltext import own
 
 if TYPE_CHECKING:
     import duckdb
@@ -73,10 +74,11 @@ def stage(
             keys = key_columns(definition, result.columns)
             key_hash, fingerprint = sql.key_hash(keys), sql.fingerprint(result.columns)
             names = ", ".join(sql.quote(column.name) for column in result.columns)
+            key, whole = own("key_hash"), own("fingerprint")
             relation = (
-                f"(SELECT {names}, (k >> 64)::UBIGINT AS {_KEY}, (f >> 64)::UBIGINT AS {_UPPER},"
-                f" (f & {2**64 - 1}::UHUGEINT)::UBIGINT AS {_LOWER} FROM"
-                f" (SELECT *, {key_hash}::UHUGEINT AS k, {fingerprint}::UHUGEINT AS f FROM {result.relation}))"
+                f"(SELECT {names}, ({key} >> 64)::UBIGINT AS {_KEY}, ({whole} >> 64)::UBIGINT AS {_UPPER},"
+                f" ({whole} & {2**64 - 1}::UHUGEINT)::UBIGINT AS {_LOWER} FROM (SELECT *,"
+                f" {key_hash}::UHUGEINT AS {key}, {fingerprint}::UHUGEINT AS {whole} FROM {result.relation}))"
             )
             return result.columns, _write(connection, relation, keys, scratch / "staged", bits)
     except duckdb.Error as error:

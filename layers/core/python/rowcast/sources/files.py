@@ -23,12 +23,12 @@ from rowcast.ports import SourceResult
 from rowcast.sources import files_errors
 from rowcast.sources.files_sql import Reference, reader, references, rewritten, stem, with_arguments
 from rowcast.sources.files_types import HEADER, options
-from rowcast.sqltext import literal, quote
+from rowcast.sqltext import literal, own, quote
 
 if TYPE_CHECKING:
     import duckdb
 
-_VIEW = "rowcast_files"
+_VIEW = own("files")
 _NUMBERED = re.compile(r"_[0-9]+$")
 _SHOWS_PATHS = re.compile(r"filename|\b(read_text|read_blob|glob)\b", re.IGNORECASE)
 

@@ -10,7 +10,7 @@ import msgspec
 from rowcast.errors import SourceFailed
 from rowcast.jsonsql import decimal_arriving, json_arriving
 from rowcast.models import Column, ColumnType
-from rowcast.sqltext import literal, quote
+from rowcast.sqltext import literal, own, quote
 
 _PLAIN: dict[str, ColumnType] = {
     "bool": "boolean",
@@ -140,27 +140,29 @@ def types_query(query: str, count: int) -> str:
     """Answers a row of `ResultType` per column, in order, without running the query: it is joined on false."""
     names = ", ".join(f"c{index}" for index in range(count))
     types = ", ".join(f"pg_typeof(q.c{index})::oid" for index in range(count))
+    # the query may read tables, which are not to be taken for ours
+    result, resolved, element = own("result"), own("resolved"), own("element")
     return f"""
-WITH RECURSIVE result AS (
+WITH RECURSIVE {result} AS (
   SELECT ARRAY[{types}] AS types FROM (SELECT 1) AS one LEFT JOIN (
 {query}
   ) AS q({names}) ON false
-), resolved(position, oid) AS (
-  SELECT u.position, u.oid FROM result, unnest(result.types) WITH ORDINALITY AS u(oid, position)
+), {resolved}(position, oid) AS (
+  SELECT u.position, u.oid FROM {result}, unnest({result}.types) WITH ORDINALITY AS u(oid, position)
   UNION ALL
-  SELECT r.position, t.typbasetype FROM resolved r JOIN pg_catalog.pg_type t ON t.oid = r.oid WHERE t.typtype = 'd'
-), element(position, oid) AS (
-  SELECT r.position, t.typelem FROM resolved r JOIN pg_catalog.pg_type t ON t.oid = r.oid
+  SELECT r.position, t.typbasetype FROM {resolved} r JOIN pg_catalog.pg_type t ON t.oid = r.oid WHERE t.typtype = 'd'
+), {element}(position, oid) AS (
+  SELECT r.position, t.typelem FROM {resolved} r JOIN pg_catalog.pg_type t ON t.oid = r.oid
   WHERE t.typtype <> 'd' AND t.typcategory = 'A'
   UNION ALL
-  SELECT e.position, t.typbasetype FROM element e JOIN pg_catalog.pg_type t ON t.oid = e.oid WHERE t.typtype = 'd'
+  SELECT e.position, t.typbasetype FROM {element} e JOIN pg_catalog.pg_type t ON t.oid = e.oid WHERE t.typtype = 'd'
 )
 SELECT t.typname::text AS name, t.typtype::text AS kind, n.nspname::text AS schema,
        coalesce(et.typname::text, '') AS element, coalesce(et.typtype::text, '') AS element_kind
-FROM resolved r
+FROM {resolved} r
 JOIN pg_catalog.pg_type t ON t.oid = r.oid AND t.typtype <> 'd'
 JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
-LEFT JOIN (element e JOIN pg_catalog.pg_type et ON et.oid = e.oid AND et.typtype <> 'd') ON e.position = r.position
+LEFT JOIN ({element} e JOIN pg_catalog.pg_type et ON et.oid = e.oid AND et.typtype <> 'd') ON e.position = r.position
 ORDER BY r.position"""
 
 
