@@ -10,13 +10,14 @@ from random import Random
 from typing import Any
 
 import duckdb
+import msgspec
 import pytest
 
 from rowcast import jsonsql, picking
 from rowcast.arrival import normalize, refusal_in
 from rowcast.definition import Guard, LambdaDestination, Limits, Rate, Retry, Trigger, Triggers
 from rowcast.errors import SourceFailed
-from rowcast.models import Change, Chunk, ChunkState, Notice, Run
+from rowcast.models import Change, Chunk, ChunkState, ColumnType, Notice, Run
 from rowcast.open import DRAIN_SECONDS, SEEN_AT_ONCE
 from rowcast.ports import MessageToSend, SourceResult, Verdict
 from rowcast.progress import taken_over
@@ -628,6 +629,34 @@ def test_a_lossless_change_of_type_compares_by_value() -> None:
     world.source.columns = {"id": "decimal", "v": "decimal"}
     world.source.rows = [{"id": Decimal("1.0000"), "v": Decimal("5.00")}]
     assert accounts(world.run()) == {}
+
+
+@pytest.mark.parametrize("code", ["text", None])
+def test_another_key_stops_the_run_also_where_the_query_gives_no_rows(code: ColumnType | None) -> None:
+    world = World(sync_definition(guard=Guard(allow_empty=True)))
+    if code:
+        world.source.columns["code"] = code
+    world.source.rows = [{"id": 1, "v": "a", "code": "x"}, {"id": 2, "v": "a", "code": "x"}]
+    world.run()
+    world.sent()
+    world.source.columns = {"code": "text", "v": "text"}
+    world.source.rows = []
+    world.deploy(msgspec.structs.replace(world.definition, primary_key=("code",)))
+    summary = world.run()
+    assert (summary["status"], world.sent(), world.head.open_run) == ("failed", [], None)
+    assert "changed from id to code" in summary["reason"]
+
+
+def test_another_key_stops_the_run_while_rows_are_owed_under_the_old_one() -> None:
+    world = World(sync_definition(guard=Guard(allow_empty=True)))
+    world.source.put(id=1, v="a")
+    world.run()
+    world.source.remove(1)
+    world.target.answer = lambda message, attempt: Verdict(kind="rejected", reason="No")
+    world.run()
+    world.deploy(msgspec.structs.replace(world.definition, primary_key=("v",)))
+    assert "changed from id to v" in world.run()["reason"]
+    assert len(world.owed()) == 1
 
 
 def test_a_key_of_another_kind_stops_the_run() -> None:

@@ -50,25 +50,32 @@ def check_names(definition: Definition, names: Sequence[str]) -> None:
 _EXACT_NUMBERS = {"integer", "decimal"}
 
 
-def check_key_types(definition: Definition, columns: Sequence[Column], baseline: Manifest) -> None:
-    """Raises SourceFailed, with the ways on, if a row's key now is another key than in the baseline."""
-    rekey = (
-        f"Run `rowcast rebaseline {definition.sync} --yes` to follow the rows by the new key from now on: nothing is "
-        "sent, and what differs or is owed never will be. Or give the sync a new name."
-    )
+def check_same_key(definition: Definition, baseline: Manifest) -> None:
+    """Raises SourceFailed, with the ways on, if the key is of other columns than in the baseline."""
     if tuple(baseline.primary_key) != tuple(definition.primary_key):
         raise SourceFailed(
             f"The primary key of {definition.sync} changed from {', '.join(baseline.primary_key)} to "
-            f"{', '.join(definition.primary_key)}; rows can't be followed across that. {rekey}"
+            f"{', '.join(definition.primary_key)}; rows can't be followed across that. {_rekey(definition)}"
         )
+
+
+def check_key_types(definition: Definition, columns: Sequence[Column], baseline: Manifest) -> None:
+    """Raises SourceFailed, with the ways on, if a column of the key is of a kind that it was not in the baseline."""
     before = {column.name: column.type for column in baseline.columns}
     for column in key_columns(definition, columns):
         old = before[column.name]
         if old != column.type and not {old, column.type} <= _EXACT_NUMBERS:
             raise SourceFailed(
                 f"Key column {column.name} of {definition.sync} changed its type from {old} to {column.type}; every "
-                f"row would look removed and added. Cast it back to {old} in the query. {rekey}"
+                f"row would look removed and added. Cast it back to {old} in the query. {_rekey(definition)}"
             )
+
+
+def _rekey(definition: Definition) -> str:
+    return (
+        f"Run `rowcast rebaseline {definition.sync} --yes` to follow the rows by the new key from now on: nothing is "
+        "sent, and what differs or is owed never will be. Or give the sync a new name."
+    )
 
 
 def check_keys(

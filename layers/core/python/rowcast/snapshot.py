@@ -10,7 +10,7 @@ import msgspec
 from rowcast import columns as sql
 from rowcast.definition import Definition
 from rowcast.engine import engine
-from rowcast.keys import check_key_types
+from rowcast.keys import check_key_types, check_same_key
 from rowcast.lock import held
 from rowcast.models import Column, Manifest, Run
 from rowcast.ports import Clock, DebtStore, DefinitionStore, SnapshotStore, Source, StateStore
@@ -57,6 +57,8 @@ def snapshot_run(sync: str, run: str, token: int, needs: Taking) -> Taken:
     else:
         source = needs.source(definition, needs.scratch)
         rekeys = record.mode == "rebaseline"
+        if baseline is not None and (baseline.rows or record.owed_before) and not rekeys:
+            check_same_key(definition, baseline)
         snapshot = take_snapshot(definition, run, baseline, head.manifest, source, needs, rekeys=rekeys)
     skip = baseline is None and definition.initial_sync == "skip" and not record.sends_all
     numbers = [] if skip else partitions_to_diff(snapshot.manifest, baseline, _owed(record, needs.debts))
@@ -125,7 +127,8 @@ def take_snapshot(
     """Reads the source once, in bounded memory, and stores what differs from the baseline's partitions.
 
     Raises SourceFailed, with nothing stored under a manifest, when the query fails, the result has no usable primary
-    key or, unless the run `rekeys`, the key changed. `needs.attempt` keeps the files of repeated attempts apart.
+    key or, unless the run `rekeys`, a column of the key changed its type. `needs.attempt` keeps the files of repeated
+    attempts apart.
     """
     scratch = needs.scratch
     with engine(scratch, needs.engine_mb) as connection:
