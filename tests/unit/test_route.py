@@ -606,6 +606,54 @@ def test_a_column_that_comes_or_goes_sends_nothing_and_is_told() -> None:
     assert world.sent() == []
 
 
+@pytest.mark.parametrize("meanwhile", [[], [("b", 20)], [None], [None, ("b", 20)]])
+@pytest.mark.parametrize("doubt", [False, True])
+def test_an_owed_row_is_compared_with_what_a_column_was_when_it_joined(
+    doubt: bool, meanwhile: list[tuple[str, int] | None]
+) -> None:
+    """`meanwhile`: v and c in the runs that are not accepted after the column c joined; None: the row is absent."""
+    world = settled(1, guard=Guard(allow_empty=True))
+    world.target.answer = lambda message, attempt: Verdict(kind="in_doubt" if doubt else "rejected", reason="No")
+    world.source.put(id=1, v="b")
+    world.run()
+    world.source.columns["c"] = "integer"
+    for then in [("b", 10), *meanwhile]:
+        world.source.rows = [{"id": 1, "v": then[0], "c": then[1]}] if then else []
+        assert world.run()["status"] == "completed"
+    world.target.answer = lambda message, attempt: Verdict(kind="accepted")
+    world.source.put(id=1, v="v1", c=20)
+    assert world.run()["changed"] == 1
+    [message] = world.target.calls[-1].messages
+    assert (message.change.columns, message.change.before) == (["c"], {"id": 1, "v": "v1", "c": 10})
+    assert world.arrived() == {1: world.source.rows[0]}
+    assert not world.owed()
+
+
+def test_an_owed_row_that_was_absent_when_a_column_joined_is_sent_with_it() -> None:
+    world = settled(1, guard=Guard(allow_empty=True))
+    world.target.answer = lambda message, attempt: Verdict(kind="rejected", reason="No")
+    world.source.remove(1)
+    world.run()
+    world.source.columns["c"] = "integer"
+    world.run()
+    world.target.answer = lambda message, attempt: Verdict(kind="accepted")
+    world.source.put(id=1, v="v1", c=10)
+    assert world.run()["changed"] == 1
+    assert world.arrived() == {1: world.source.rows[0]}
+
+
+def test_an_owed_row_that_is_back_beside_a_column_that_stayed_is_owed_no_more() -> None:
+    world = settled(1, guard=Guard(allow_empty=True))
+    world.target.answer = lambda message, attempt: Verdict(kind="rejected", reason="No")
+    world.source.columns["c"] = "integer"
+    world.source.put(id=1, v="b", c=10)
+    world.run()
+    world.sent()
+    world.source.put(id=1, v="v1", c=10)
+    assert world.run()["changed"] == 0
+    assert not world.sent() and not world.owed()
+
+
 def test_a_row_that_changes_together_with_the_columns_is_sent() -> None:
     world = settled(1, 2)
     world.source.columns = {"id": "integer", "v": "text", "w": "text"}
