@@ -15,7 +15,9 @@ import pytest
 import yaml
 
 from tests.e2e.folder import Folder
-from workbench.local import server
+from workbench.aws import Aws
+from workbench.local import deploy, server
+from workbench.local.provision import Needs
 
 pytestmark = pytest.mark.emulator
 
@@ -52,6 +54,23 @@ def test_an_emulator_that_was_killed_starts_again_with_what_it_knew(folder: Fold
     assert "not running" in folder.typed("local", "status").stdout
     second = folder.run("stopped")
     assert (second["status"], second["added"]) == ("completed", 0)
+
+
+def test_an_emulator_that_is_killed_has_what_the_note_of_the_deployment_says(tmp_path: Path) -> None:
+    local = server.up(tmp_path, owner=os.getpid())
+    try:
+        Aws(local=local).client("ssm").put_parameter(Name="/deployed", Value="new", Type="String")
+        noted = deploy.Deployed(
+            product="p", folder="f", plan="new", emulator=0, stack="S", outputs={}, syncs=[], needs=Needs(), uploaded={}
+        )
+        deploy._write(server.Home(tmp_path), local, noted)
+        os.kill(local.pid or 0, signal.SIGKILL)
+        os.waitpid(local.pid or 0, 0)
+        again = Aws(local=server.up(tmp_path, owner=os.getpid())).client("ssm")
+        assert deploy.read(tmp_path) == noted
+        assert again.get_parameter(Name="/deployed")["Parameter"]["Value"] == noted.plan
+    finally:
+        server.down(tmp_path)
 
 
 def test_an_emulator_whose_folder_was_deleted_ends(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def ensure(project: Path, say: Say, *, owner: int | None = None) -> tuple[Aws, D
         data = [Path(folder.path) for folder in deployed.needs.folders]
         provision.make_functions(aws, deployed.needs.functions, deployed.uploaded, data)
         if deployed.uploaded != before:
-            _write(home, deployed)
+            _write(home, local, deployed)
     return aws, deployed
 
 
@@ -83,7 +83,7 @@ def _current(home: Home, local: LocalAws) -> Deployed | None:
     if not _outputs(Aws(local=local), deployed.stack):
         return None
     deployed.emulator = local.started_at
-    _write(home, deployed)
+    _write(home, local, deployed)
     return deployed
 
 
@@ -101,6 +101,8 @@ def _deploy(home: Home, local: LocalAws, aws: Aws, say: Say) -> Deployed:
     else:
         changed = "The configuration" if before and before.product == _product() else "Rowcast itself"
         say(f"{changed} changed: deploying …" if before and outputs else "Deploying into the embedded AWS …")
+        if before:  # a deployment that is broken off leaves what is neither the old nor the new
+            _write(home, local, msgspec.structs.replace(before, folder="", plan=""))
         name = _synth_and_deploy(home, local, aws)
         outputs = _outputs(aws, name)
     provision.make_buses(aws, needs.buses)
@@ -115,7 +117,7 @@ def _deploy(home: Home, local: LocalAws, aws: Aws, say: Say) -> Deployed:
         needs=needs,
         uploaded=dict(before.uploaded) if before and before.emulator == local.started_at else {},
     )
-    _write(home, deployed)
+    _write(home, local, deployed)
     return deployed
 
 
@@ -138,7 +140,10 @@ def _outputs(aws: Aws, name: str) -> dict[str, str]:
     return {one["OutputKey"]: one["OutputValue"] for one in found.get("Outputs", [])}
 
 
-def _write(home: Home, deployed: Deployed) -> None:
+def _write(home: Home, local: LocalAws, deployed: Deployed) -> None:
+    """Once the emulator's state is on disk: an emulator that is killed and started anew must not have less than this
+    says."""
+    server.save(local)
     write_whole(home.path / "deployed.json", msgspec.json.format(msgspec.json.encode(deployed)))
 
 

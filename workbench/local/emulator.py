@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench.local import mends
+from workbench.local.server import SAVE
 
 
 def main() -> None:
@@ -60,7 +61,8 @@ async def _serve(port: int) -> None:
 
 
 class Saver:
-    """Writes the state to disk when the emulator is idle, so that a kill costs what happened last and no more.
+    """Writes the state to disk when the emulator is idle, so that a kill costs what happened last and no more; and when
+    it is asked to, at SAVE.
 
     ministack saves at a graceful stop alone. The saving holds up the loop that serves requests: no request changes
     anything meanwhile. Logs and metrics are left to the stop.
@@ -78,6 +80,11 @@ class Saver:
         self._last_save = time.monotonic()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope.get("path") == SAVE:
+            self._save()
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+            return
         self._requests += 1
         self._last_request = time.monotonic()
         await self._app(scope, receive, send)

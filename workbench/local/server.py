@@ -29,6 +29,8 @@ ACCOUNT = "000000000000"
 DEFAULT_REGION = "us-east-1"
 START_SECONDS = 30.0
 STOP_SECONDS = 20.0
+SAVE_SECONDS = 120.0
+SAVE = "/_rowcast/save"
 LOG_BYTES_KEPT = 5_000_000
 
 
@@ -112,6 +114,12 @@ def up(project: Path, owner: int | None = None) -> LocalAws:
     home = Home(project)
     with home.locked():
         return running(project) or _start(home, owner)
+
+
+def save(local: LocalAws) -> None:
+    """Answers when the emulator's state is on disk. One of an earlier release may run and not know this."""
+    with contextlib.suppress(urllib.error.HTTPError):
+        urllib.request.urlopen(local.endpoint + SAVE, timeout=SAVE_SECONDS).close()  # noqa: S310 - our own
 
 
 def down(project: Path) -> bool:
