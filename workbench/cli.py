@@ -67,6 +67,7 @@ for command in COMMANDS:
 
 def main() -> None:
     """Runs the command; mistakes of the user end in a sentence, never in a traceback."""
+    usage = FAILED if "--detailed-exitcode" in sys.argv else USAGE  # there 2 says that there are changes
     try:
         status = cli.main(prog_name="rowcast", standalone_mode=False)
         sys.exit(status if isinstance(status, int) else COMPLETED)
@@ -74,7 +75,7 @@ def main() -> None:
         sys.exit(130)
     except click.ClickException as error:
         error.show()
-        sys.exit(USAGE)
+        sys.exit(usage)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -82,15 +83,15 @@ def main() -> None:
         sys.exit(COMPLETED)
     except UsageFault as error:
         _complain(str(error))
-        sys.exit(USAGE)
+        sys.exit(usage)
     except RowcastError as error:
         _complain(str(error))
         sys.exit(FAILED)
     except Exception as error:
-        sys.exit(_unexpected(error))
+        sys.exit(_unexpected(error, usage))
 
 
-def _unexpected(error: Exception) -> int:
+def _unexpected(error: Exception, usage: int) -> int:
     """Configuration mistakes, an AWS or a file that cannot be reached; anything else is a defect and is raised."""
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -100,7 +101,7 @@ def _unexpected(error: Exception) -> int:
         from workbench import show
 
         show.problems(error.problems)
-        return USAGE
+        return usage
     if isinstance(error, BotoCoreError | ClientError):
         _complain(str(error)[:500])
         return FAILED

@@ -22,7 +22,7 @@ CHANGES = 2
 
 @click.command()
 @click.argument("sync")
-@click.option("--detailed-exitcode", is_flag=True, help="0: nothing to send, 2: changes, 1: it failed.")
+@click.option("--detailed-exitcode", is_flag=True, help="0: nothing to send, 2: changes, 1: any error.")
 @where_options
 @as_json
 @click.pass_obj
