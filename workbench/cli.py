@@ -29,6 +29,7 @@ from workbench.options import (
     from_where,
     no_such,
     ready,
+    recorded_sync,
     syncs_of,
     where_options,
 )
@@ -173,10 +174,8 @@ def runs(project: Path, sync: str | None, limit: int, json_: bool, place: Any) -
     from rowcast.summary import summarize
     from workbench import show
 
-    known = syncs_of(project)
-    if sync and sync not in known:
-        raise no_such(sync, known)
-    found = [run for name in ([sync] if sync else known) for run in place.states.runs(name, limit)]
+    names = [recorded_sync(project, place, sync)] if sync else syncs_of(project)
+    found = [run for name in names for run in place.states.runs(name, limit)]
     found.sort(key=lambda run: run.started_at, reverse=True)
     records = [{**summarize(run), "started_at": show.iso(run.started_at)} for run in found[:limit]]
     if json_:
@@ -187,13 +186,15 @@ def runs(project: Path, sync: str | None, limit: int, json_: bool, place: Any) -
 
 @cli.command("run-info")
 @click.argument("run")
+@click.option("--sync", help="Only of this sync: also of one that has another name now, or is gone.")
 @from_where
 @as_json
-def run_info(project: Path, run: str, json_: bool, place: Any) -> None:
+def run_info(project: Path, run: str, sync: str | None, json_: bool, place: Any) -> None:
     """Tells everything about one RUN: counts, columns, reasons."""
     from workbench import info, show
 
-    found = info.of_run(place, syncs_of(project), run)
+    names = [recorded_sync(project, place, sync)] if sync else syncs_of(project)
+    found = info.of_run(place, names, run)
     if not found:
         raise UsageFault(f"There is no run {run}. To list runs: rowcast runs")
     for record in found:
@@ -201,6 +202,18 @@ def run_info(project: Path, run: str, json_: bool, place: Any) -> None:
             emit([record])
         else:
             show.run_info(record)
+
+
+def _check_run(project: Path, run: str, sync: str | None) -> None:
+    """Raises UsageFault where the embedded AWS runs, and has no run of this name."""
+    from workbench import deployment
+    from workbench.local import server
+
+    if server.running(project) is None:
+        return
+    place = deployment.find(project, local=True, profile=None)
+    if not any(place.states.run(name, run) for name in ([sync] if sync else syncs_of(project))):
+        raise UsageFault(f"There is no run {run}. To list runs: rowcast runs")
 
 
 @cli.command()
@@ -220,6 +233,10 @@ def events(project: Path, sync: str | None, run_: str | None, follow: bool, json
         raise RowcastError(
             "There is no embedded AWS here, and only that keeps what arrived. Start it with: rowcast local up"
         )
+    if sync and sync not in syncs_of(project) and next(arrivals(home.arrivals, sync=sync), None) is None:
+        raise no_such(sync, syncs_of(project))
+    if run_ and not follow and next(arrivals(home.arrivals, run=run_), None) is None:
+        _check_run(project, run_, sync)
     found: Iterator[dict[str, Any]] = arrivals(home.arrivals, sync=sync, run=run_, follow=follow)
     if json_:
         emit(found)

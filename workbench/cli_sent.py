@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from workbench.options import FAILED, UsageFault, as_json, emit, from_where, known_sync, syncs_of
+from workbench.options import FAILED, UsageFault, as_json, emit, from_where, recorded_sync, syncs_of
 
 _KEY = "A key's value; a JSON list where the key has several columns."
 
@@ -43,7 +43,7 @@ def calls(
     after = sent.since(since) if since else None
     if since and after is None:
         raise UsageFault(f"'{since}' is no time. Write 2h, 3 days or 2026-11-20T15:00.")
-    names = [known_sync(project, sync)] if sync else syncs_of(project)
+    names = [recorded_sync(project, place, sync)] if sync else syncs_of(project)
     found = sent.calls(place, names, run=run_, key=key, outcome=outcome, after=after, full=full)
     some = islice(found, limit)
     if json_:
@@ -61,7 +61,7 @@ def history(project: Path, sync: str, key: str, json_: bool, place: Any) -> int:
     """Tells the life of one row: each change, what was sent, what came of it. Exit code 1: there is none."""
     from workbench import sent, show_sent
 
-    records = list(sent.history(place, known_sync(project, sync), key))
+    records = list(sent.history(place, recorded_sync(project, place, sync), key))
     if json_:
         emit(records)
     else:
@@ -78,7 +78,7 @@ def rejects(project: Path, sync: str, rows: bool, json_: bool, place: Any) -> No
     """Lists the rows that are owed: rejected, invalid, or in doubt."""
     from workbench import info, show_sent
 
-    records = info.rejects(place, known_sync(project, sync))
+    records = info.rejects(place, recorded_sync(project, place, sync))
     if json_:
         emit(records)
     elif rows:

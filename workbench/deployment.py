@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rowcast.errors import RowcastError
+from rowcast.errors import RowcastError, RunFailed
 from rowcast.wiring import Services
 from workbench.aws import Aws
 from workbench.options import UsageFault
@@ -36,6 +36,18 @@ class Place(Services):
         if name not in self._outputs:
             raise _no_output(name)
         return self._outputs[name]
+
+    def was_renamed(self, sync: str) -> bool:
+        """Whether `rename` took it along to another name."""
+        try:
+            self.states.head(sync)
+        except RunFailed:
+            return True
+        return False
+
+    def has_records(self, sync: str) -> bool:
+        """Whether it ever ran here; the folder may have it no more."""
+        return self.was_renamed(sync) or self.states.head(sync).token > 0
 
 
 class _Environment(dict[str, str]):

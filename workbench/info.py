@@ -46,6 +46,8 @@ def _details(place: Place, run: Run) -> dict[str, Any]:
 
 def rejects(place: Place, sync: str) -> Iterator[dict[str, Any]]:
     """The rows that the sync owes. `key` is the value of the key's column; a list where the key has several."""
+    if place.was_renamed(sync):  # they went along
+        return
     for debt in place.debts.debts(sync, FIRST, LAST):
         yield {
             "key": shown(debt.key),

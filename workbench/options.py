@@ -114,3 +114,11 @@ def known_sync(project: Path, sync: str) -> str:
     if sync not in known:
         raise no_such(sync, known)
     return sync
+
+
+def recorded_sync(project: Path, place: Any, sync: str) -> str:
+    """The sync itself. Raises UsageFault when neither the folder nor any record in the deployment has this name."""
+    known = syncs_of(project)
+    if sync not in known and not place.has_records(sync):
+        raise no_such(sync, known)
+    return sync

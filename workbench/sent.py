@@ -127,7 +127,8 @@ def history(place: Place, sync: str, key: str) -> Iterator[dict[str, Any]]:
 
 def key_columns(place: Place, sync: str, runs: Sequence[Run]) -> list[Column]:
     """The key's columns with their types, from the newest manifest that is still there."""
-    manifests = [place.states.head(sync).manifest, *(run.manifest for run in reversed(runs))]
+    newest = [] if place.was_renamed(sync) else [place.states.head(sync).manifest]
+    manifests = [*newest, *(run.manifest for run in reversed(runs))]
     for name in filter(None, manifests):
         try:
             manifest = place.snapshots.manifest(name)

@@ -46,6 +46,12 @@ def test_a_renamed_sync_sends_what_changed_and_what_was_owed_and_the_old_name_ru
     assert [last[name] for name in ("owed_before", "added", "changed", "accepted", "owed_after")] == [1, 2, 0, 2, 0]
     _, record = folder.lines("runs", "after", "--json")
     assert (record["mode"], record["because"], record["requested_by"][-7:]) == ("rename", "ticket 12", "(local)")
+    assert folder.lines("runs", "before")[-1]["run"] == first["run"]
+    assert [one["run"] for one in folder.lines("run-info", first["run"], "--sync", "before")] == [first["run"]]
+    assert {one["run"] for one in folder.lines("calls", "before")} == {first["run"]}
+    assert [one["run"] for one in folder.lines("history", "before", "--key", "1")] == [first["run"]]
+    assert {one["run"] for one in folder.events("before")} == {first["run"]}
+    assert folder.lines("rejects", "before") == [], "what it owed went along"
 
 
 def test_what_cannot_be_renamed_is_said(folder: Folder) -> None:

@@ -13,7 +13,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from rowcast.errors import RowcastError
+from rowcast.errors import RowcastError, RunFailed
+from rowcast.models import Head, Run
+from tests.unit.test_local import event
 from workbench import cli, deployment, running, show
 from workbench.local import server
 from workbench.options import counted
@@ -31,6 +33,15 @@ def commands(group: click.Group, prefix: str = "") -> dict[str, click.Command]:
 
 
 ALL = commands(cli.cli)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A folder with the sync `orders`."""
+    (tmp_path / "rowcast.yaml").touch()
+    (tmp_path / "syncs").mkdir()
+    (tmp_path / "syncs" / "orders.yaml").touch()
+    return tmp_path
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
@@ -142,6 +153,63 @@ def test_a_stack_of_an_earlier_release_that_lacks_an_output_is_to_be_deployed_ag
         place.output("StateMachine")
 
 
+class Renamed:
+    """`old` was renamed, `gone` has run and is in no folder any more."""
+
+    def head(self, sync: str) -> Head:
+        if sync == "old":
+            raise RunFailed("old was renamed to new")
+        return Head(sync=sync, token=int(sync == "gone"))
+
+    def run(self, *_: str) -> None:
+        return None
+
+    def runs(self, *_: Any) -> list[Run]:
+        return []
+
+
+@pytest.mark.parametrize(("sync", "status"), [("orders", 0), ("old", 0), ("gone", 0), ("ordres", 2)])
+@pytest.mark.parametrize("command", [["runs"], ["calls"], ["rejects"], ["history", "--key", "1"]])
+def test_records_are_looked_at_under_any_name_that_has_run(
+    command: list[str], sync: str, status: int, shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    class Records(deployment.Place):
+        states = Renamed()
+        calls = debts = SimpleNamespace(runs=lambda _: [], debts=lambda *_: [])
+
+    monkeypatch.setattr(deployment, "find", lambda *_, **__: Records(SimpleNamespace(), {}))
+    code, told = exit_code(capsys, monkeypatch, "--project", str(shop), command[0], sync, *command[1:])
+    assert code == (1 if command[0] == "history" and not status else status), told
+    assert ("Did you mean orders?" in told) == (status == 2)
+
+
+def journal(shop: Path) -> None:
+    home = server.Home(shop)
+    home.make()
+    home.write(server.LocalAws(pid=None, port=1))
+    home.arrivals.write_text(event("gone", 1))
+
+
+@pytest.mark.parametrize(("sync", "status"), [("orders", 0), ("gone", 0), ("ordres", 2)])
+def test_events_of_a_misspelt_sync_are_a_mistake(
+    sync: str, status: int, shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    journal(shop)
+    code, told = exit_code(capsys, monkeypatch, "--project", str(shop), "events", "--sync", sync)
+    assert (code, "Did you mean orders?" in told) == (status, status == 2)
+
+
+@pytest.mark.parametrize(("run", "status"), [("r1", 0), ("nope", 2)])
+def test_events_of_a_run_that_never_was_are_a_mistake(
+    run: str, status: int, shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    journal(shop)
+    monkeypatch.setattr(server, "running", lambda _: True)
+    monkeypatch.setattr(deployment, "find", lambda *_, **__: SimpleNamespace(states=Renamed()))
+    code, told = exit_code(capsys, monkeypatch, "--project", str(shop), "events", "--run", run)
+    assert (code, "There is no run nope" in told) == (status, status == 2)
+
+
 def test_validate_lists_every_mistake_as_a_line_of_json(tmp_path: Path) -> None:
     (tmp_path / "syncs").mkdir()
     (tmp_path / "rowcast.yaml").write_text(yaml.safe_dump({"sources": {}, "sorces": {}}))
@@ -184,7 +252,7 @@ class States:
 
 
 class Place:
-    states = States()
+    states = Renamed()
 
     def __init__(self, machine: Machine) -> None:
         self.aws = self
