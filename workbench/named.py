@@ -10,7 +10,6 @@ from rowcast.definition import Definition, Field, Message
 from rowcast.models import OPERATIONS
 
 _ROWS = ("row", "previous")
-_KNOWN = (*_ROWS, "change", "sync", "run")
 
 
 def rejecting(definition: Definition, columns: Sequence[str]) -> list[str]:
@@ -21,13 +20,16 @@ def rejecting(definition: Definition, columns: Sequence[str]) -> list[str]:
 
 def empty(definition: Definition, columns: Sequence[str]) -> list[str]:
     """What templates name and would render as nothing, each with the nearest that is there."""
+    from rowcast.message.template import members
+
+    known = members() | dict.fromkeys(_ROWS, tuple(columns))
     found: dict[str, str] = {}
     for root, *steps in (path for template in _templates(definition) for path in template.global_variable_segments()):
-        if root not in _KNOWN:
-            found[root] = _hinted(root, root, _KNOWN)
-        elif root in _ROWS and steps and isinstance(steps[0], str) and steps[0] not in columns:
+        if root not in known:
+            found[root] = _hinted(root, root, list(known))
+        elif known[root] and steps and isinstance(steps[0], str) and steps[0] not in known[root]:
             shown = f"{root}.{steps[0]}" if steps[0].isidentifier() else f"{root}['{steps[0]}']"
-            found[shown] = _hinted(shown, steps[0], columns)
+            found[shown] = _hinted(shown, steps[0], known[root])
     return list(found.values())
 
 

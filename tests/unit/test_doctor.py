@@ -227,6 +227,13 @@ EVENT = Trigger(bus="bus", source="com.shop", detail_type="Order {{ row.kind }}"
         ({"message": Message(template='{"a": {{ row.orderid }}}')}, "warn", "row.orderid (did you mean order_id?)."),
         ({"message": Message(template="{\"a\": {{ previous['no such'] }}}")}, "warn", "previous['no such']."),
         ({"message": Message(template='{"a": {{ rwo.v }}}')}, "warn", "not give: rwo (did you mean row?)."),
+        ({"message": Message(template='{"a": "{{ change.oper }}"}')}, "warn", "change.oper (did you mean operation?)."),
+        ({"message": Message(template='{"a": "{{ sync.nme }}"}')}, "warn", "sync.nme (did you mean name?)."),
+        (
+            {"message": Message(template='{"a": "{{ run.started }}"}')},
+            "warn",
+            "run.started (did you mean started_at?).",
+        ),
         ({"triggers": Triggers(removed=EVENT)}, "warn", "row.kind."),
         ({"triggers": Triggers(removed=EVENT), "message": Message(column="v")}, "warn", "row.kind."),
     ],
@@ -242,7 +249,8 @@ def test_a_column_that_is_named_and_not_there_is_found_before_a_run(
 
 def test_a_sync_whose_columns_are_all_there_is_told_nothing_of_them() -> None:
     template = """{% for one in row.v %}{% assign a = one.b %}{{ forloop.index }}{% endfor %}
-        {"a": {{ row.v.deep[0] | default: change.id }}, "b": {{ previous['order_id'] }}, "c": "{{ sync.name }}"}"""
+        {"a": {{ row.v.deep[0] | default: change.id }}, "b": {{ previous['order_id'] }}, "c": "{{ sync.name }}",
+        "d": "{{ run.started_at }}{{ now }}{{ today }}{{ change.columns.size }}{{ run.id }}"}"""
     one = patient(sync_definition(primary_key=("order_id",), message=Message(template=template)))
     assert list(one._columns(["order_id", "v"])) == []
 

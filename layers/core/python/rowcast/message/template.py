@@ -28,6 +28,7 @@ from rowcast.message.errors import TemplateError, json_problem, json_problem_ind
 from rowcast.message.expressions import Unknown
 from rowcast.message.nodes import Context, environment
 from rowcast.message.proof import written_by
+from rowcast.message.run import RunInfo
 from rowcast.message.runtime import MAX_TEXT, GiveUp, whole
 from rowcast.message.states import Tracker
 from rowcast.message.values import RowRefused
@@ -185,6 +186,13 @@ def _with_now(names: dict[str, Any]) -> tuple[dict[str, Any], datetime]:
 
 def _about(change: Change, names: dict[str, Any]) -> dict[str, Any]:
     return {**names, "row": change.row, "previous": change.before, "change": _facts(change)}
+
+
+def members() -> dict[str, tuple[str, ...]]:
+    """What templates can name beside `row` and `previous`, each with its members."""
+    names, _ = _with_now(RunInfo(id="", started_at=0).names(""))
+    names["change"] = _facts(Change(operation="added", key=[], key_hash="", id=""))
+    return {name: tuple(value) if isinstance(value, dict) else () for name, value in names.items()}
 
 
 def _facts(change: Change) -> dict[str, Any]:
