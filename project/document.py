@@ -48,7 +48,8 @@ _PLAIN: dict[str, Callable[[str], Any]] = {
 
 @dataclass
 class Document:
-    """`lines`: per place the line of its key or item. `texts`: per text the line on which its content begins."""
+    """`lines`: per place the line of its key or item. `texts`: per text whose lines
+    are those of the file the line on which it begins."""
 
     file: str
     value: Any = None
@@ -198,5 +199,6 @@ class _Builder:
                 return None
         if kind not in ("str", "merge"):
             self.document.report(where, "a tag (!) has no meaning here", expected="text that begins with ! in quotes")
-        self.document.texts[where] = node.start_mark.line + (2 if node.style in ("|", ">") else 1)
+        if node.style == "|" or node.start_mark.line == node.end_mark.line:  # others are folded: lines become spaces
+            self.document.texts[where] = node.start_mark.line + (2 if node.style == "|" else 1)
         return text

@@ -218,7 +218,7 @@ def query_file(root: Path, document: Document) -> Path | None:
 def _check_query(document: Document, names: Known) -> None:
     where: Where = ("model", "query")
     text = document.get(str, *where)
-    first = document.texts.get(where, 1)
+    first = document.texts.get(where)
     if (name := document.get(str, "model", "query_file")) is not None:
         where = ("model", "query_file")
         file = query_file(names.root, document)
@@ -241,7 +241,7 @@ def _check_query(document: Document, names: Known) -> None:
             f"{found.message} (line {found.line} of {name})" if name is not None else found.message,
             expected="one statement that begins with " + ", ".join(query.BEGINNINGS),
             suggestion=found.suggestion,
-            line=None if name is not None else first + found.line - 1,
+            line=None if name is not None or first is None else first + found.line - 1,
         )
 
 
@@ -315,5 +315,8 @@ def _check_message(document: Document, at: Where) -> None:
 def _report_template(
     document: Document, where: Where, error: TemplateError, what: str, expected: str | None = None
 ) -> None:
+    """The line is the file's, where the text stands in it as it is; the place in the message is the template's own."""
     line = document.texts[where] + error.line - 1 if where in document.texts else None
-    document.report(where, f"{what}: {error.message}", expected=expected, line=line)
+    is_text = document.get(str, *where) is not None
+    place = f" (line {error.line}, column {error.column} of the template)" if is_text else ""
+    document.report(where, f"{what}: {error.message}{place}", expected=expected, line=line)

@@ -201,6 +201,27 @@ def test_a_template_that_does_not_parse_is_told_with_its_line(folder: Folder) ->
     assert problem.line and "row.x" in text.splitlines()[problem.line - 1]
 
 
+@pytest.mark.parametrize(
+    ("style", "line"),
+    [
+        ('|\n    {\n     "x": {{ row.x | nope }}\n    }\n', '"x"'),
+        ('>\n    {\n     "x": {{ row.x | nope }}\n    }\n', "template: >"),
+        ("'{\n\n     \"x\": {{ row.x | nope }}\n    }'\n", "template: '"),
+        ("'{\"x\": {{ row.x | nope }}}'\n", "template: '"),
+    ],
+)
+def test_a_mistake_in_a_template_has_the_line_of_the_file_and_the_templates_own_line_and_column(
+    folder: Folder, style: str, line: str
+) -> None:
+    text = yaml.safe_dump(TO_EVENTBRIDGE) + "message:\n  template: " + style
+    problem = folder.write("syncs/orders.yaml", text).problem()
+    assert problem.line and line in text.splitlines()[problem.line - 1]
+    lines = yaml.safe_load(text)["message"]["template"].splitlines()
+    number = next(number for number, one in enumerate(lines) if "nope" in one)
+    place = f"(line {number + 1}, column {lines[number].index('nope') + 1} of the template)"
+    assert place in problem.message
+
+
 def test_a_message_may_only_say_how_all_columns_are_sent(folder: Folder) -> None:
     folder.write("syncs/orders.yaml", put(TO_EVENTBRIDGE, "message", {"metadata": True, "oversize": "s3"}))
     (sync,) = project.load(folder.root).syncs.values()
