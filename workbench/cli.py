@@ -94,15 +94,19 @@ def main() -> None:
 
 def _unexpected(error: Exception, usage: int) -> int:
     """Configuration mistakes, an AWS or a file that cannot be reached; anything else is a defect and is raised."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, ConnectionClosedError, EndpointConnectionError
 
     from project import ProjectInvalid
+    from workbench.local.server import STOPPED
 
     if isinstance(error, ProjectInvalid):
         from workbench import show
 
         show.problems(error.problems)
         return usage
+    if isinstance(error, EndpointConnectionError | ConnectionClosedError) and "://127.0.0.1:" in str(error):
+        _complain(STOPPED)
+        return FAILED
     if isinstance(error, BotoCoreError | ClientError):
         _complain(str(error)[:500])
         return FAILED

@@ -22,7 +22,12 @@ def up(project: Path, json_: bool) -> int:
     """Starts it and deploys this project into it."""
     from workbench.local import deploy
 
-    aws, deployed = deploy.ensure(project, silent if json_ else click.echo)
+    try:
+        aws, deployed = deploy.ensure(project, silent if json_ else click.echo)
+    except KeyboardInterrupt:
+        told = "Not all is deployed. To go on: rowcast local up; to stop the embedded AWS: rowcast local down"
+        click.echo(f"\n{told}", err=True)
+        raise
     _show_status(project, json_)
     return COMPLETED if aws and deployed else FAILED
 
@@ -48,7 +53,9 @@ def reset(project: Path, json_: bool) -> int:
         deploy.ensure(project, silent if json_ else click.echo)
     elif not json_:
         click.echo("Nothing is left of the embedded AWS.")
-    return _show_status(project, json_) if ran or json_ else COMPLETED
+    if ran or json_:
+        _show_status(project, json_)
+    return COMPLETED
 
 
 @local.command()

@@ -7,17 +7,19 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import click
 import pytest
 import yaml
+from botocore.exceptions import EndpointConnectionError
 from click.testing import CliRunner
 
 from rowcast.errors import RowcastError, RunFailed
 from rowcast.models import Head, Run
 from tests.unit.test_local import event
 from workbench import cli, deployment, running, show
-from workbench.local import server
+from workbench.local import deploy, server
 from workbench.options import counted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -181,6 +183,28 @@ def test_records_are_looked_at_under_any_name_that_has_run(
     code, told = exit_code(capsys, monkeypatch, "--project", str(shop), command[0], sync, *command[1:])
     assert code == (1 if command[0] == "history" and not status else status), told
     assert ("Did you mean orders?" in told) == (status == 2)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_reset_of_what_does_not_run_works(
+    form: list[str], shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    assert exit_code(capsys, monkeypatch, "--project", str(shop), "local", "reset", *form)[0] == 0
+
+
+def test_who_breaks_off_local_up_is_told_how_to_go_on(shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr(deploy, "ensure", Mock(side_effect=KeyboardInterrupt))
+    code, told = exit_code(capsys, monkeypatch, "--project", str(shop), "local", "up")
+    assert (code, "rowcast local up" in told, "rowcast local down" in told) == (130, True, True)
+
+
+def test_an_embedded_aws_that_stops_meanwhile_is_named(
+    shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    gone = EndpointConnectionError(endpoint_url="http://127.0.0.1:1/")
+    monkeypatch.setattr(deploy, "ensure", Mock(side_effect=gone))
+    code, told = exit_code(capsys, monkeypatch, "--project", str(shop), "local", "up")
+    assert (code, "The embedded AWS stopped" in told, "rowcast local up" in told) == (1, True, True)
 
 
 def journal(shop: Path) -> None:

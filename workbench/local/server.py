@@ -31,6 +31,7 @@ START_SECONDS = 30.0
 STOP_SECONDS = 20.0
 SAVE_SECONDS = 120.0
 SAVE = "/_rowcast/save"
+STOPPED = "The embedded AWS stopped. What a run had begun the next one finishes; to start it again: rowcast local up"
 LOG_BYTES_KEPT = 5_000_000
 
 
@@ -118,8 +119,12 @@ def up(project: Path, owner: int | None = None) -> LocalAws:
 
 def save(local: LocalAws) -> None:
     """Answers when the emulator's state is on disk. One of an earlier release may run and not know this."""
-    with contextlib.suppress(urllib.error.HTTPError):
+    try:
         urllib.request.urlopen(local.endpoint + SAVE, timeout=SAVE_SECONDS).close()  # noqa: S310 - our own
+    except urllib.error.HTTPError:
+        return
+    except OSError as error:
+        raise RowcastError(STOPPED) from error
 
 
 def down(project: Path) -> bool:
