@@ -72,12 +72,17 @@ class Patient:
             self.deployment = self.place.definitions.deployment(self.definition.sync)
             there = self.place.definitions.deployed_definition(self.deployment)
         except RowcastError as error:
-            yield self._say("deployed", "fail", str(error), todo="Deploy the project: make deploy")
+            yield self._say("deployed", "fail", str(error), todo=self._deploying())
             return
         if there == self.definition:
             yield self._say("deployed", "ok", "The deployed sync is that of this folder.")
         else:
-            yield self._say("deployed", "warn", "The folder differs from what is deployed.", todo="make deploy")
+            yield self._say("deployed", "warn", "The folder differs from what is deployed.", todo=self._deploying())
+
+    def _deploying(self) -> str:
+        if self.place.aws.local is None:
+            return "Deploy the project: make deploy"
+        return f"Deploy it: rowcast local up, or the next rowcast run {self.definition.sync}"
 
     def _template(self) -> Iterator[Check]:
         from rowcast.message import interpreted
@@ -202,7 +207,7 @@ class Patient:
             todo = "Make the target, or let the sync in: see the policies."
             yield self._say("target", "fail", said, rights=DELIVERY, todo=todo, policies=documents, commands=commands)
         except RowcastError as error:
-            yield self._say("target", "unknown", str(error), rights=DELIVERY, todo="Deploy again: make deploy")
+            yield self._say("target", "unknown", str(error), rights=DELIVERY, todo=self._deploying())
 
     def _targets(self) -> list[str]:
         region, account = self._own()
@@ -267,6 +272,8 @@ class Patient:
             yield self._say("function", "ok", f"{destination.function} answers within {target['Timeout']} s.")
 
     def _quota(self) -> Iterator[Check]:
+        if self.place.aws.local is not None:  # the embedded AWS has none
+            return
         limits = self.definition.limits
         has: float
         needs: float

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError
@@ -21,6 +22,7 @@ from rowcast.definition import (
     Trigger,
     Triggers,
 )
+from rowcast.errors import DefinitionInvalid
 from rowcast.models import Deployment
 from tests.world import sync_definition
 from workbench import buses, policies
@@ -151,6 +153,15 @@ def test_a_rate_beyond_the_region_s_quota_is_a_warning(value: float, status: str
     definition = sync_definition(limits=Limits(rate=Rate(count=600, seconds=60)))
     [found] = patient(definition, list_service_quotas=quota(value))._quota()
     assert found.status == status
+
+
+def test_the_embedded_aws_has_no_quota_and_deploys_by_its_own_command() -> None:
+    one = patient(sync_definition(), list_service_quotas=ClientError({"Error": {"Code": "400"}}, "ListServiceQuotas"))
+    one.place.aws.local = "here"  # type: ignore[assignment]
+    one.place.definitions.deployment = Mock(side_effect=DefinitionInvalid("No sync named orders is deployed."))
+    assert list(one._quota()) == []
+    [found] = one._deployed()
+    assert ("rowcast local up" in found.todo, "make deploy" in found.todo) == (True, False)
 
 
 def test_a_quota_that_may_not_be_read_is_unknown_and_stops_nothing() -> None:
