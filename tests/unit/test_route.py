@@ -582,6 +582,9 @@ def test_rows_without_a_key_of_their_own_stop_the_run(rows: list[dict[str, Any]]
     assert summary["status"] == "failed"
     assert told in summary["reason"]
     assert re.search(r"hashes [0-9a-f]{32}", summary["reason"])
+    ids = ", ".join(f"({row['id'] or 'NULL'})" for row in rows)
+    statement = summary["reason"].partition("To see them: ")[2].replace("(the query)", f"(VALUES {ids})")
+    assert [key for key, _ in duckdb.sql(statement.replace("AS asked", "AS asked(id)")).fetchall()] == [rows[0]["id"]]
     assert world.sent() == []
     assert (world.head.generation, world.head.history) == (before.generation, before.history)
 

@@ -118,8 +118,16 @@ def check_keys(
         raise SourceFailed(
             f"{definition.sync} has rows without a key of their own in ({', '.join(definition.primary_key)}): "
             f"{' and '.join(what)} (for example {', '.join(examples)}). Nothing was sent. "
-            "Make the query give each key once."
+            f"Make the query give each key once. To see them: {_lookup(keys)}"
         )
+
+
+def _lookup(keys: Sequence[Column]) -> str:
+    """The statement that shows the keys to people who may see them."""
+    names = [sql.quote(column.name) for column in keys]
+    empty = "".join(f" OR {name} IS NULL" for name in names)
+    named = ", ".join(names)
+    return f"SELECT {named}, count(*) FROM (the query) AS asked GROUP BY {named} HAVING count(*) > 1{empty}"
 
 
 def _list(files: Sequence[Path]) -> str:
