@@ -39,7 +39,7 @@ def init(
     chosen = starter.Starter(
         source=source or _ask(asks, "Source", "files", _SOURCES),
         destination=destination or _ask(asks, "Destination", "eventbridge", _DESTINATIONS),
-        name=name or _ask(asks, "Name", starter.name_for(folder.resolve()), None),
+        name=name or _ask(asks, "Name", starter.name_for(folder.resolve()), click.types.FuncParamType(_name)),
     )
     files = starter.write(folder, chosen)
     commands = starter.next_commands(folder, chosen)
@@ -52,11 +52,20 @@ def init(
         click.echo(f"  {command}")
 
 
-def _ask(asks: bool, what: str, default: str, choices: click.Choice[str] | None) -> Any:
+def _name(text: str) -> str:
+    from workbench import starter
+
+    try:
+        return starter.check_name(text)
+    except UsageFault as fault:
+        raise click.UsageError(str(fault)) from None
+
+
+def _ask(asks: bool, what: str, default: str, form: click.ParamType[Any]) -> Any:
     if not asks:
         return default
     try:
-        return click.prompt(what, default=default, type=choices, err=True)
+        return click.prompt(what, default=default, type=form, err=True)
     except click.Abort:
         if sys.stdin.isatty():
             raise

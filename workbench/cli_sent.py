@@ -62,10 +62,12 @@ def history(project: Path, sync: str, key: str, json_: bool, place: Any) -> int:
     from workbench import sent, show_sent
 
     records = list(sent.history(place, recorded_sync(project, place, sync), key))
-    if json_:
+    if not records:
+        click.echo(f"Nothing is kept of {key} in {sync}: no run of the last 30 days sent a change of it.", err=json_)
+    elif json_:
         emit(records)
     else:
-        show_sent.history(sync, key, records)
+        show_sent.history(records)
     return 0 if records else FAILED
 
 

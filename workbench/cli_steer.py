@@ -264,6 +264,7 @@ def rename(project: Path, /, sync: str, name: str, yes: bool, because: str, json
 
 def _decide(project: Path, run: str, mode: Mode, yes: bool, because: str, json_: bool, **where: Any) -> int:
     import project as configuration
+    from rowcast.seal import DECIDE
     from workbench import steering
     from workbench.deployment import find
 
@@ -274,7 +275,7 @@ def _decide(project: Path, run: str, mode: Mode, yes: bool, because: str, json_:
     question = ""
     if not yes:
         counts = f"{held.added} added, {held.changed} changed, {held.removed} removed rows"
-        (silent if json_ else click.echo)(f"{held.sync}: {held.reason}")
+        (silent if json_ else click.echo)(f"{held.sync}: {held.reason.partition(DECIDE)[0]}")
         question = f"{'Send' if mode == 'approve' else 'Forget'} its {counts}?"
     return _steered(place, held.sync, mode, question, json_, because=because, run=run)
 

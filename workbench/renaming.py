@@ -32,6 +32,8 @@ def rename(place: Place, sync: str, name: str, *, by: str, because: str = "") ->
 
     Who did it first, when and why stays in a record under the new name.
     """
+    if reason := _hindrance(place, sync, name):
+        raise RunFailed(reason)
     token = place.states.rename(sync, _record(place, sync, name, by, because))
     moved = 0
     batch: list[Debt] = []
@@ -44,6 +46,21 @@ def rename(place: Place, sync: str, name: str, *, by: str, because: str = "") ->
     place.debts.book(name, token, batch, [])
     place.states.release_lock(name, token)
     return {"sync": sync, "name": name, "debts": moved, "generation": place.states.head(name).generation}
+
+
+def _hindrance(place: Place, sync: str, name: str) -> str:
+    """What of the conditions that the store asks does not hold, for people."""
+    head = _head(place, sync)
+    if head is None or not head.token:
+        return ""
+    if head.held:
+        return f"{sync} has a run that is held: rowcast approve {head.held}, or reject-run, and then again."
+    if head.open_run or head.holder:
+        return (
+            f"{sync} has a run that goes on, or that the next start is to finish: rowcast run {sync}, and then again."
+        )
+    taken = _head(place, name)
+    return f"{name} has run before: take another name." if taken is None or taken.token else ""
 
 
 def _record(place: Place, sync: str, name: str, by: str, because: str) -> Run:

@@ -121,7 +121,8 @@ def result(record: dict[str, Any]) -> None:
     out.print(f"{coloured(record['status'])}  [bold]{escape(record['sync'])}[/]  run {record['run']}  {seconds}")
     if record["reason"]:
         out.print(f"  {escape(record['reason'])}")
-    changes = f"{record['added']:,} added, {record['changed']:,} changed, {record['removed']:,} removed"
+    sides = _sides(record)
+    changes = f"{sides['added']:,} added, {sides['changed']:,} changed, {sides['removed']:,} removed"
     skipped = f", {record['skipped']:,} skipped" if record["skipped"] else ""
     out.print(f"  {counted(record['rows'], 'row')} read: {changes}{skipped}")
     outcomes = f"{record['accepted']:,} accepted, {record['rejected']:,} rejected, {record['in_doubt']:,} in doubt"
@@ -134,6 +135,12 @@ def result(record: dict[str, Any]) -> None:
     if record["owed_after"]:
         out.print(f"  [dim]to list them: rowcast rejects {escape(record['sync'])}[/]")
     _columns(record)
+
+
+def _sides(record: dict[str, Any]) -> dict[str, Any]:
+    """The changes; of a run that sent none those that it found, since a person decides on them."""
+    sides: dict[str, Any] = record["found"] if record["status"] in UNSENT else record
+    return sides
 
 
 def _columns(record: dict[str, Any]) -> None:
@@ -149,7 +156,7 @@ def runs(records: list[dict[str, Any]]) -> None:
     numbers = ("ROWS", "CHANGES", "ACCEPTED", "OWED")
     rows = Rows("RUN", "SYNC", "MODE", "STATUS", *numbers, numbers=numbers, may_go=("ACCEPTED", "MODE", "ROWS"))
     for one in records:
-        sides = one["found"] if one["status"] in UNSENT else one  # what it found is what a person decides on
+        sides = _sides(one)
         changes = f"+{sides['added']} ~{sides['changed']} -{sides['removed']}"
         counts = (f"{one['rows']}", changes, f"{one['accepted']}", f"{one['owed_after']}")
         rows.add_row(one["run"], escape(one["sync"]), one["mode"], coloured(one["status"]), *counts)
@@ -158,6 +165,7 @@ def runs(records: list[dict[str, Any]]) -> None:
 
 def run_info(record: dict[str, Any]) -> None:
     out.print(f"[bold]{record['run']}[/]  {escape(record['sync'])}  {coloured(record['status'])}")
+    sides = _sides(record)
     result_lines = {
         "mode": record["mode"] if record["mode"] != "run" else "",
         "asked by": record["requested_by"],
@@ -171,7 +179,7 @@ def run_info(record: dict[str, Any]) -> None:
         "rows": record["rows"],
         "partitions diffed": record["partitions_diffed"],
         "chunks": record["chunks"],
-        "changes": f"{record['added']} added, {record['changed']} changed, {record['removed']} removed",
+        "changes": f"{sides['added']} added, {sides['changed']} changed, {sides['removed']} removed",
         "skipped": record["skipped"],
         "left out": "; ".join(f"{count}: {reason}" for reason, count in record.get("left_out", {}).items()),
         "outcomes": f"{record['accepted']} accepted, {record['rejected']} rejected, {record['in_doubt']} in doubt",

@@ -14,6 +14,7 @@ from workbench.show import COLOURS, coloured, out
 from workbench.tables import Rows
 
 _EXAMPLES = 3
+_LONGEST_REASON = 200
 _WORDS = {"in_doubt": "in doubt", "unsent": "not sent"}
 
 
@@ -69,12 +70,7 @@ def _keys(found: list[Any]) -> str:
     return some + (f" and {len(found) - _EXAMPLES} more" if len(found) > _EXAMPLES else "")
 
 
-def history(sync: str, key: str, records: list[dict[str, Any]]) -> None:
-    if not records:
-        out.print(
-            f"Nothing is kept of {escape(key)} in {escape(sync)}: no run of the last 30 days sent a change of it."
-        )
-        return
+def history(records: list[dict[str, Any]]) -> None:
     for one in records:
         _moment(one)
 
@@ -129,9 +125,19 @@ def reasons(sync: str, records: Iterable[dict[str, Any]]) -> None:
     rows = Rows("ROWS", "OUTCOME", "REASON", "KEYS", numbers=("ROWS",), wide={"REASON": 3, "KEYS": 2})
     for group, count in counts.most_common():
         shown = ", ".join(text_of(key) for key in examples[group]) + (", …" if count > len(examples[group]) else "")
-        rows.add_row(str(count), _word(group[0]), escape(group[1]), escape(shown))
+        rows.add_row(str(count), _word(group[0]), escape(_short(group[1])), escape(shown))
     out.print(rows)
     out.print(f"[dim]one row a line: rowcast rejects {escape(sync)} --rows[/]")
+    _whole(sync, (reason for _, reason in counts))
+
+
+def _short(reason: str) -> str:
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
+
+
+def _whole(sync: str, reasons: Iterable[str]) -> None:
+    if any(len(reason) > _LONGEST_REASON for reason in reasons):
+        out.print(f"[dim]long reasons whole: rowcast rejects {escape(sync)} --json[/]")
 
 
 def rejects(sync: str, records: list[dict[str, Any]]) -> None:
@@ -146,6 +152,7 @@ def rejects(sync: str, records: list[dict[str, Any]]) -> None:
             _word(one["kind"]),
             str(one["attempts"]),
             one["first_run"],
-            escape(one["reason"]),
+            escape(_short(one["reason"])),
         )
     out.print(rows)
+    _whole(sync, (one["reason"] for one in records))

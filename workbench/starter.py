@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -34,10 +35,16 @@ def name_for(folder: Path) -> str:
     return words if NAME.fullmatch(words) else "Rowcast"
 
 
+def check_name(name: str) -> str:
+    """The name itself. Raises UsageFault when it cannot be one."""
+    if not NAME.fullmatch(name):
+        raise UsageFault(f"'{name}' is no name: 1 to 40 letters, digits or -, beginning with a letter.")
+    return name
+
+
 def write(folder: Path, starter: Starter, environment: Mapping[str, str] = os.environ) -> list[str]:
     """Makes the project; answers its files. Raises UsageFault, with nothing written, when one of them is there."""
-    if not NAME.fullmatch(starter.name):
-        raise UsageFault(f"'{starter.name}' is no name: 1 to 40 letters, digits or -, beginning with a letter.")
+    check_name(starter.name)
     files = contents(folder.resolve(), starter, environment)
     there = [name for name in ("rowcast.yml", *files) if os.path.lexists(folder / name)]
     if folder.exists() and not folder.is_dir():
@@ -66,7 +73,7 @@ def contents(folder: Path, starter: Starter, environment: Mapping[str, str]) -> 
 
 def next_commands(folder: Path, starter: Starter) -> list[str]:
     """What to type next, in the folder from which the project was made."""
-    into = [] if folder.resolve() == Path.cwd() else [f"cd {folder}"]
+    into = [] if folder.resolve() == Path.cwd() else [f"cd {shlex.quote(str(folder))}"]
     password = ["export PGPASSWORD=…"] if starter.source == "postgres" else []
     return [*into, "rowcast validate", *password, f"rowcast run {SYNC} --local", "rowcast events"]
 

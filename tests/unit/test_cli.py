@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from botocore.exceptions import EndpointConnectionError
 from click.testing import CliRunner
 
 from rowcast.errors import RowcastError, RunFailed
-from rowcast.models import Head, Run
+from rowcast.models import Debt, Head, Run
 from tests.unit.test_local import event
 from workbench import cli, deployment, running, show
 from workbench.local import deploy, server
@@ -205,6 +206,77 @@ def test_an_embedded_aws_that_stops_meanwhile_is_named(
     monkeypatch.setattr(deploy, "ensure", Mock(side_effect=gone))
     code, told = exit_code(capsys, monkeypatch, "--project", str(shop), "local", "up")
     assert (code, "The embedded AWS stopped" in told, "rowcast local up" in told) == (1, True, True)
+
+
+HELD = {
+    "status": "held",
+    "sync": "orders",
+    "run": "r1",
+    "seconds": 1.0,
+    "reason": "why",
+    "found": {"added": 1, "changed": 2, "removed": 200},
+    **dict.fromkeys(running.COUNTS, 0),
+}
+
+
+DETAILS = {
+    **dict.fromkeys(("mode", "requested_by", "because", "decides", "started_at", "ended_at", "phase", "stopped"), ""),
+    **dict.fromkeys(("generation", "partitions_diffed", "chunks", "attempts"), 0),
+    **{"columns_added": [], "columns_dropped": [], "execution": "e", "reasons": []},
+}
+
+
+def test_a_held_run_shows_what_it_found_wherever_it_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    show.result(HELD)
+    show.run_info({**DETAILS, **HELD})
+    said = capsys.readouterr().out
+    assert said.count("1 added, 2 changed, 200 removed") == 2
+
+
+@pytest.mark.parametrize("form", [[], ["--rows"]])
+def test_a_long_reason_is_cut_and_where_it_is_whole_is_said(
+    form: list[str], shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    owed = Debt(
+        sync="orders",
+        key=[1],
+        key_hash="0",
+        operation="added",
+        reason="long " * 200,
+        accepted=None,
+        sent={"id": 1},
+        in_doubt=False,
+        attempts=1,
+        first_run="r",
+        last_run="r",
+    )
+
+    class Records(deployment.Place):
+        states = Renamed()
+        debts = SimpleNamespace(debts=lambda *_: [owed])
+
+    monkeypatch.setattr(deployment, "find", lambda *_, **__: Records(SimpleNamespace(), {}))
+    monkeypatch.setattr(sys, "argv", ["rowcast", "--project", str(shop), "rejects", "orders", *form])
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = capsys.readouterr().out
+    assert said.count("long") < 60
+    assert "rowcast rejects orders --json" in said
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_row_of_which_nothing_is_kept_is_told_in_every_form(
+    form: list[str], shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Records(deployment.Place):
+        states = Renamed()
+
+    monkeypatch.setattr(deployment, "find", lambda *_, **__: Records(SimpleNamespace(), {}))
+    monkeypatch.setattr(sys, "argv", ["rowcast", "--project", str(shop), "history", "orders", "--key", "9", *form])
+    with pytest.raises(SystemExit):
+        cli.main()
+    said = capsys.readouterr()
+    assert "Nothing is kept of 9 in orders" in (said.err if form else said.out)
 
 
 def journal(shop: Path) -> None:

@@ -70,6 +70,13 @@ def test_a_name_that_no_stack_can_have_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
+def test_a_name_that_no_stack_can_have_is_asked_for_again(tmp_path: Path) -> None:
+    done = made(tmp_path / "a b", answers="files\neventbridge\n1 no\nFine\n")
+    assert (done.exit_code, "'1 no' is no name" in done.output) == (0, True)
+    assert "Made Fine" in done.output
+    assert f"cd '{tmp_path / 'a b'}'" in done.output
+
+
 def test_the_next_commands_exist_and_lead_into_the_folder(tmp_path: Path) -> None:
     output = made(tmp_path / "shop", "--yes").output
     commands = [line.split() for line in output.splitlines() if line.startswith("  ")]

@@ -21,6 +21,7 @@ SHARE_CHUNKS = 100
 answers to its last calls are waited for with nothing else to do."""
 LAST_CHUNKS = 20
 """The last shares of a run have at most so many, so that its workers end together."""
+DECIDE = " Or decide on this run alone:"
 SHARES_PER_WORKER = 4
 """Of what is left, a share is so small a part, so that no worker is left with much to do when the others are done."""
 GUARD_FLOOR = 100
@@ -109,7 +110,7 @@ def _at_seal(sync: str, name: str, token: int, needs: Sealing) -> tuple[Head, Ru
 
 def _held(run: Run, head: Head, objection: str, token: int, needs: Sealing) -> Sealed:
     """The run's snapshot stays for who approves it; that of the run that was held before it goes."""
-    reason = f"{objection} Or decide on this run alone: rowcast approve {run.run}, or reject-run."
+    reason = f"{objection}{DECIDE} rowcast approve {run.run}, or reject-run."
     ended = msgspec.structs.replace(run, status="held", reason=reason, ended_at=needs.clock.now())
     needs.states.close(ended, token)
     if head.held:
