@@ -170,9 +170,8 @@ class _Builder:
                 merged |= self.merged(item, where)
             elif key.value in value:
                 first = self.document.lines[(*where, key.value)]
-                self.document.report(
-                    (*where, key.value), f"given twice, on line {first} and on line {line}", expected="once", line=line
-                )
+                lines = f"on line {line}" if first == line else f"on line {first} and on line {line}"
+                self.document.report((*where, key.value), f"given twice, {lines}", expected="once", line=line)
             else:
                 self.document.lines[(*where, key.value)] = line
                 value[key.value] = self.build(item, (*where, key.value))

@@ -29,9 +29,12 @@ from workbench.tables import Rows
 MOST_ROWS = 9
 ORDERS, CUSTOMERS = "new-orders", "welcome-customers"
 NEXT = """What next?
-  play with this example     .venv/bin/rowcast --project examples/shop run new-orders --local
-  write a folder of yours    README.md, "A first sync"; check it with .venv/bin/rowcast --project DIR validate
-  deploy it to AWS           make deploy PROJECT=DIR"""
+  play with this example
+    .venv/bin/rowcast --project examples/shop run new-orders --local
+  write a folder of yours (README.md, "A first sync") and check it
+    .venv/bin/rowcast --project DIR validate
+  deploy it to AWS
+    make deploy PROJECT=DIR"""
 
 
 class Demo:

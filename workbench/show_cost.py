@@ -22,10 +22,10 @@ def bill(sync: str, work: Workload, bill: Bill, table: Prices, left_out: list[st
     run = by_service(bill.run)
     often = f"{bill.runs_a_month:,.0f} runs" if bill.runs_a_month is not None else "unknown"
     _say(f"[bold]{'':16}{'A RUN':>12}{'A MONTH':>12}[/]   [dim]({often})[/]")
+    once, total = sum(run.values()), sum(month.values()) if bill.month is not None else None
     for service in dict.fromkeys([*month, *run]):
-        _say(f"{service:16}{money(run.get(service, 0.0)):>12}{money(month.get(service)):>12}")
-    total = sum(month.values()) if bill.month is not None else None
-    _say(f"[bold]{'Sum':16}{money(sum(run.values())):>12}{money(total):>12}[/]")
+        _say(f"{service:16}{money(run.get(service, 0.0), once):>12}{money(month.get(service), total):>12}")
+    _say(f"[bold]{'Sum':16}{money(once):>12}{money(total):>12}[/]")
     _say(f"An estimate in {table.currency}, at list prices of {table.region} as of {table.as_of}, without free tiers.")
     _say(f"[dim]Not in it: {escape(', '.join(left_out))}.[/]")
     if bill.month is None:
@@ -36,8 +36,10 @@ def _say(text: str) -> None:
     out.print(text)
 
 
-def money(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.4f}" if value < 1 else f"{value:,.2f}"
+def money(value: float | None, total: float | None = None) -> str:
+    """`total`: of the column in which it stands, whose amounts have the same digits after the point."""
+    digits = 4 if (total if total is not None else value or 0) < 1 else 2
+    return "–" if value is None else f"{value:,.{digits}f}"
 
 
 def record(sync: str, work: Workload, bill: Bill, table: Prices) -> dict[str, Any]:

@@ -46,6 +46,9 @@ def left_out(reasons: dict[str, int]) -> str:
     """Past changes that are not sent again, by reason; empty when there are none."""
     if not reasons:
         return ""
+    if len(reasons) == 1:
+        [(reason, count)] = reasons.items()
+        return f"Left out {counted(count, 'change')}: {reason}."
     told = "; ".join(f"{count:,}: {reason}" for reason, count in sorted(reasons.items(), key=lambda one: -one[1]))
     return f"Left out {counted(sum(reasons.values()), 'change')} ({told})."
 

@@ -119,7 +119,7 @@ def _sync(starter: Starter) -> str:
     query = "SELECT * FROM 'orders.csv'" if starter.source == "files" else "SELECT * FROM orders"
     model = (
         f"model:\n  source: shop\n  query: {query}\n  primary_key: order_id\n"
-        "schedule: {every: 15 minutes}   # in an account; in the embedded AWS a run starts when you say so\n"
+        "schedule: {every: 15 minutes}   # in an account; locally you start the runs\n"
     )
     return model + (_TO_EVENTBRIDGE if starter.destination == "eventbridge" else _TO_LAMBDA) + _FIRST
 
@@ -133,7 +133,7 @@ triggers:                        # only those that are named are sent
 _TO_LAMBDA = """destination: {type: lambda, function: "./targets/orders.py:handler", batch_size: 10}
 triggers: {added: on, changed: on, removed: on}   # only those that are named are sent
 """
-_FIRST = "initial_sync: backfill           # the first run sends every row; skip: only what changes from then on\n"
+_FIRST = "initial_sync: backfill           # send every row first; skip: later changes only\n"
 _ORDERS = """order_id,status,total,email
 1001,placed,59.90,ada@example.com
 1002,paid,12.50,grace@example.com

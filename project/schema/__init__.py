@@ -61,7 +61,7 @@ def _root(
 
 PROJECT = _root(
     "rowcast.yaml",
-    "Sources, alert channels and defaults of a folder of syncs.",
+    "sources, alert channels and defaults of a folder of syncs",
     {
         "name": text(
             "names the deployment: its stack and what lies in it",
@@ -104,7 +104,7 @@ PROJECT = _root(
 
 SYNC = _root(
     "a sync",
-    "One sync; the file's name is the sync's name.",
+    "the fields of one sync, whose name is the file's name",
     {
         "model": MODEL,
         "schedule": ref("schedule"),

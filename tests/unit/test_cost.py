@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,8 @@ def test_the_command_shows_run_and_month(tmp_path: Path) -> None:
     result = asked(tmp_path, "a", "--rows", "1000000", "--changes", "1000")
     assert result.exit_code == 0, result.output
     assert "730 runs" in result.output and TABLE.as_of in result.output and "Not in it" in result.output
+    sums = re.findall(r"(?m)^\S.{15} +([\d,.]+) +([\d,.]+)$", result.output)
+    assert [{len(amount.partition(".")[2]) for amount in column} for column in zip(*sums, strict=True)] == [{4}, {2}]
     record = json.loads(asked(tmp_path, "a", "--rows", "1000000", "--changes", "1000", "--json").output)
     assert record["month"]["cost"] == pytest.approx(sum(record["month"]["services"].values()))
     assert record["run"]["units"]["events_event"]["count"] == 1001

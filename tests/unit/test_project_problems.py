@@ -114,6 +114,14 @@ def test_a_field_given_twice_is_refused_with_both_lines(folder: Folder) -> None:
     line = text.count("\n")
     assert problem.line == line
     assert problem.message == f"given twice, on line {line - 1} and on line {line}"
+    text = yaml.safe_dump(TO_EVENTBRIDGE) + "guard: {max_removed: 1%, max_removed: 2%}\n"
+    problem = folder.write("syncs/orders.yaml", text).problem()
+    assert problem.message == f"given twice, on line {text.count(chr(10))}"
+
+
+def test_a_file_that_is_no_mapping_is_told_what_it_should_hold(folder: Folder) -> None:
+    problem = folder.write("syncs/orders.yaml", "- a\n").problem()
+    assert problem.expected == "a mapping: the fields of one sync, whose name is the file's name"
 
 
 def test_a_tag_is_refused(folder: Folder) -> None:

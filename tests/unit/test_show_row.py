@@ -25,6 +25,12 @@ def test_a_preview_shows_the_numbers_that_are_sent(capsys: pytest.CaptureFixture
     assert f'  "text": "a\\"[b]\\n{"é" * 200}"' in shown.splitlines()
 
 
+def test_what_a_replay_leaves_out_for_one_reason_is_counted_once() -> None:
+    assert show_plan.left_out({"the row changed again since": 206}) == (
+        "Left out 206 changes: the row changed again since."
+    )
+
+
 def test_a_masked_preview_shows_the_numbers_that_are_sent(capsys: pytest.CaptureFixture[str]) -> None:
     definition = structs.replace(sync_definition(), message=Message(), mask=("text",))
     show_row.preview(one_row.preview(definition, CHANGE))
@@ -64,5 +70,5 @@ def test_the_life_of_a_row_says_why_it_is_owed_no_more(
         sync="a", run="r1", mode=mode, generation=1, execution="", definition="", started_at=0.0,
         requested_by="ada", because="ticket [12]",
     )  # fmt: skip
-    show_sent.history("a", "1", [{**sent._event(run, "1", 0.0), "operation": "settled"}])
+    show_sent.history([{**sent._event(run, "1", 0.0), "operation": "settled"}])
     assert said in capsys.readouterr().out.splitlines()[1]
