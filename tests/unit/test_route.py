@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -324,6 +326,21 @@ def test_a_rate_that_leaves_no_worker_time_for_all_attempts_ends_with_as_many_as
     assert workers.count("fan_out") > 1
     assert {debt.attempts for debt in world.owed().values()} == {4}
     assert len(world.target.sent) == 14 + 6 * 4
+
+
+def test_a_folder_with_a_quote_in_its_name_is_worked_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "it's"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    world = world_of(*range(40), limits=Limits(concurrency=1, rows_per_partition=8))
+    world.target.answer = answer_by_id({1: REJECTED})
+    assert world.run()["status"] == "completed"
+    world.source.put(id=2, v="other")
+    world.source.remove(3)
+    summary = world.run()
+    assert [summary[name] for name in ("added", "changed", "removed", "owed_after")] == [1, 1, 1, 1]
+    world.source.rows.append({"id": 4, "v": "twice"})
+    assert "that share a key" in world.run()["reason"]
 
 
 # --- the retry queue ---

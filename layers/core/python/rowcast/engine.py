@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rowcast.sqltext import place
+
 if TYPE_CHECKING:
     import duckdb
     import numpy as np
@@ -75,6 +77,6 @@ def _started(folder: Path, memory_mb: int, spill: Path) -> duckdb.DuckDBPyConnec
     )
     run(connection, "SET enable_progress_bar = false")
     run(connection, "SET TimeZone = 'UTC'")
-    run(connection, f"SET allowed_directories = ['{folder}']")
+    run(connection, f"SET allowed_directories = [{place(folder)}]")
     run(connection, "SET enable_external_access = false")
     return connection

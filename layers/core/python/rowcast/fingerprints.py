@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from rowcast.checksums import Checksum
 from rowcast.engine import columns
 from rowcast.errors import SnapshotDamaged
-from rowcast.sqltext import own
+from rowcast.sqltext import own, place
 
 if TYPE_CHECKING:
     import duckdb
@@ -128,7 +128,7 @@ def compute(
         f"SELECT ({key} >> 64)::UBIGINT AS keys, ({whole} >> 64)::UBIGINT AS upper,"
         f" ({whole} & {_LOWER}::UHUGEINT)::UBIGINT AS lower, file_row_number::UBIGINT AS rows FROM"
         f" (SELECT {key_hash}::UHUGEINT AS {key}, {fingerprint}::UHUGEINT AS {whole}, file_row_number"
-        f" FROM read_parquet('{path}', file_row_number = true))",
+        f" FROM read_parquet({place(path)}, file_row_number = true))",
     )
     return in_order(Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows, file=file))
 

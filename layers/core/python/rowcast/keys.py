@@ -10,7 +10,7 @@ from rowcast.definition import Definition
 from rowcast.engine import run
 from rowcast.errors import SourceFailed
 from rowcast.models import Column, Manifest
-from rowcast.sqltext import literal, own
+from rowcast.sqltext import own, place
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,7 +131,7 @@ def _lookup(keys: Sequence[Column]) -> str:
 
 
 def _list(files: Sequence[Path]) -> str:
-    return f"[{', '.join(literal(str(file)) for file in files)}]"
+    return f"[{', '.join(map(place, files))}]"
 
 
 def _some(hashes: list[str]) -> str:

@@ -14,6 +14,7 @@ from rowcast.compare import Sides, fetch_rows, fetched, key_columns
 from rowcast.engine import registered, run
 from rowcast.models import Column, Manifest
 from rowcast.pairing import FILE_BITS, NOWHERE, Pairs
+from rowcast.sqltext import place
 
 if TYPE_CHECKING:
     import duckdb
@@ -140,7 +141,7 @@ def _rows(
         own = files == file
         at, row = numbers[own], rows[own]
         first, last = int(row.min()), int(row.max())
-        source = f"read_parquet('{fetched(manifest, file, sides)}', file_row_number = true) p"
+        source = f"read_parquet({place(fetched(manifest, file, sides))}, file_row_number = true) p"
         number, within = f"p.file_row_number + {int(at[0]) - first}", True
         if not _side_by_side(row) or not _side_by_side(at):
             tables.enter_context(registered(connection, f"{table}_{file}", {"number": at, "row": row}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 RESERVED = ("_rowcast", "_key_hash", "_fingerprint")
 """How the names begin that no column of a source may have, in any case. Beside such columns our SQL gives no other
 names to its own columns and lambda variables, since DuckDB takes a source's column for them wherever it can."""
@@ -16,6 +18,11 @@ def quote(name: str) -> str:
 
 def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+def place(path: Path) -> str:
+    """A file or folder as a text."""
+    return literal(str(path))
 
 
 def own(name: str) -> str:

@@ -18,7 +18,7 @@ from rowcast.errors import SourceFailed
 from rowcast.keys import key_columns
 from rowcast.models import Column
 from rowcast.ports import Source
-from rowcast.sqltext import own
+from rowcast.sqltext import own, place
 
 if TYPE_CHECKING:
     import duckdb
@@ -93,12 +93,12 @@ def _write(
 ) -> dict[int, StagedFile]:
     folder.mkdir()
     if not bits:  # even into one partition PARTITION_BY copies every row once more
-        copy = f"COPY (FROM {relation}) TO '{folder}/{_PARTITION}=0' ({PARQUET}, PER_THREAD_OUTPUT)"
+        copy = f"COPY (FROM {relation}) TO {place(folder / f'{_PARTITION}=0')} ({PARQUET}, PER_THREAD_OUTPUT)"
     else:
         # a row with a null in its key has no hash
         partition = f"CASE WHEN {sql.not_null(keys)} THEN ({_KEY} >> {64 - bits})::INTEGER ELSE 0 END"
         copy = (
-            f"COPY (SELECT *, {partition} AS {_PARTITION} FROM {relation}) TO '{folder}' "
+            f"COPY (SELECT *, {partition} AS {_PARTITION} FROM {relation}) TO {place(folder)} "
             f"({PARQUET}, PARTITION_BY ({_PARTITION}))"
         )
     with room():
@@ -126,7 +126,9 @@ def _written(connection: duckdb.DuckDBPyConnection, folder: Path) -> dict[int, S
     if not any(folder.iterdir()):
         return {}
     found: dict[int, StagedFile] = {}
-    counted = f"SELECT file_name, num_rows FROM parquet_file_metadata('{folder}/*/*.parquet') ORDER BY file_name"
+    counted = (
+        f"SELECT file_name, num_rows FROM parquet_file_metadata({place(folder / '*' / '*.parquet')}) ORDER BY file_name"
+    )
     for name, rows in run(connection, counted):
         if not rows:
             continue
@@ -179,7 +181,7 @@ def _anew(
     folder.mkdir()
     found: dict[int, StagedFile] = {}
     for number, file in enumerate(files):
-        paths = ", ".join(f"'{path}'" for path in file.paths)
+        paths = ", ".join(map(place, file.paths))
         relation = f"(FROM read_parquet([{paths}], hive_partitioning = false){order})"
         found |= _write(connection, relation, keys, folder / str(number), bits)
         file.give_up()

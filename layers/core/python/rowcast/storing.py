@@ -19,6 +19,7 @@ from rowcast.keys import check_keys
 from rowcast.models import Column, Partition
 from rowcast.parquet import without_columns
 from rowcast.ports import SnapshotStore
+from rowcast.sqltext import place
 from rowcast.staging import HASHES, StagedFile, room
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def _hashes(file: StagedFile, connection: duckdb.DuckDBPyConnection) -> Fingerpr
     for path in file.paths:
         select = f"SELECT {', '.join(HASHES)}, file_row_number::UBIGINT + {start} FROM"
         keys, upper, lower, rows = engine_columns(
-            connection, f"{select} read_parquet('{path}', file_row_number = true)"
+            connection, f"{select} read_parquet({place(path)}, file_row_number = true)"
         )
         parts.append(Fingerprints(keys=keys, upper=upper, lower=lower, rows=rows))
         start += len(keys)
