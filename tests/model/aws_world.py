@@ -425,8 +425,13 @@ def aws_world(definition: Definition | None = None, *, short: bool = False) -> I
         (found[0].watch if found else waiting.append)(client)
         return client
 
+    def connected(client: Any, session: Any, operation: Any) -> SdkWire:
+        """A service that sends has two clients: the one that looks is not the one whose calls tests make fail."""
+        found[0].watched[client.meta.service_model.service_name] = client
+        return SdkWire(client, operation)
+
     with mock_aws(), inline(), Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-        destinations.connect = lambda client, session, operation: SdkWire(client, operation)
+        destinations.connect = connected
         botocore.session.Session.create_client = create_client
         try:
             destinations._sending.cache_clear()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rowcast import arrow, chunks, columnar
 from rowcast import columns as sql
-from rowcast.changetext import Compared, select
+from rowcast.changetext import NTH, Compared, select
 from rowcast.chunks import Layout, WrittenChunk, cut
 from rowcast.jsonsql import json_canonical
 from rowcast.models import OPERATIONS, Change, Column, Row, change_id, from_json, to_json
@@ -33,7 +33,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         types |= {"id": "BIGINT", "null_text": "VARCHAR", "new": "VARCHAR"}
         for table, columns in (("before", OLD), ("after", NEW)):
             listed = ", ".join(f"{column.name} {types[column.name]}" for column in columns)
-            made.execute(f"CREATE TABLE {table} (nth BIGINT, {listed})").fetchall()
+            made.execute(f"CREATE TABLE {table} ({NTH} BIGINT, {listed})").fetchall()
         yield made
 
 
@@ -49,7 +49,7 @@ def filled(connection: duckdb.DuckDBPyConnection, table: str, columns: list[Colu
                 for place, column in enumerate(columns, 2)
             )
             connection.execute(f"INSERT INTO {table} VALUES ($1, {marks})", [nth, *(by_name[c.name] for c in columns)])
-    told = connection.execute(f"SELECT nth, {sql.row_json(columns, table)} FROM {table}").fetchall()
+    told = connection.execute(f"SELECT {NTH}, {sql.row_json(columns, table)} FROM {table}").fetchall()
     found = {nth: from_json(text) for nth, text in told}
     return [found.get(nth) for nth in range(len(given))]
 
@@ -58,7 +58,7 @@ def changes_of(
     connection: duckdb.DuckDBPyConnection, asked: Pairs, most: int, wanted: list[str] | None = None
 ) -> list[Change]:
     sides = [f"SELECT * FROM {table}" for table in ("before", "after")]
-    statement = f"{select(sides[0], sides[1], 'nth', COMPARED, wanted, both=False)} ORDER BY 1"
+    statement = f"{select(sides[0], sides[1], COMPARED, wanted, both=False)} ORDER BY 1"
     whole = [arrow.joined(parts) for parts in zip(*arrow.batches(connection, statement), strict=True)]
     layout = Layout(key=["id"], before=[each.name for each in OLD], after=[each.name for each in NEW])
     found = []
@@ -137,7 +137,7 @@ def test_changes_come_back_as_their_rows_are(
 def renumber(connection: duckdb.DuckDBPyConnection, order: list[int]) -> None:
     for place, nth in enumerate(order):
         for table in ("before", "after"):
-            connection.execute(f"UPDATE {table} SET nth = {place} WHERE id = {nth}").fetchall()
+            connection.execute(f"UPDATE {table} SET {NTH} = {place} WHERE id = {nth}").fetchall()
 
 
 def key_hash(connection: duckdb.DuckDBPyConnection, key: int) -> str:

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("remembered")
 
 
 def kinds(world: World) -> dict[Any, tuple[str, str]]:
-    place: Any = SimpleNamespace(debts=world.debts)
+    place: Any = SimpleNamespace(debts=world.debts, was_renamed=lambda sync: False)
     return {one["key"]: (one["kind"], one["outcome"]) for one in info.rejects(place, world.sync)}
 
 
