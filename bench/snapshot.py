@@ -96,11 +96,11 @@ and since row groups of 4,000 rows have become some of full size.""",
             note="Before and after eight files were put at once: reckoned; the case shows the whole step.",
         ),
     ),
-    remains="""What the engine takes alone stands in the tables: the same rows read, given its own `hash()` twice, divided
-among the same partitions and written, and nothing more. At a million rows that is 1.65 times the limit from PostgreSQL,
-1.45 from Parquet, 1.3 from CSV and 1.2 from JSON. So where rows are divided, 1.5 and 1.3 are passed before anything is
-hashed that cannot be forged, proven, made into a file of fingerprints, verified or stored; none of what was tried
-brings these goals near ([the engine makes the hashes](decisions/0024-the-engine-hashes.md)).
+    remains="""What the engine takes alone stands in the tables: the same rows read, given its own `hash()` twice,
+divided among the same partitions and written, and nothing more. At a million rows that is 1.65 times the limit from
+PostgreSQL, 1.45 from Parquet, 1.3 from CSV and 1.2 from JSON. So where rows are divided, 1.5 and 1.3 are passed before
+anything is hashed that cannot be forged, proven, made into a file of fingerprints, verified or stored; none of what was
+tried brings these goals near ([the engine makes the hashes](decisions/0024-the-engine-hashes.md)).
 
 Of a row of 113 bytes, SHA-256 takes 0.5 CPU s a million, of its key 0.25, by the engine's own code at
 about 200 MB/s. A hash of a row that came from outside must not be forged: DuckDB's `hash()` gave two texts of 26

@@ -36,12 +36,17 @@ def read_foreign(data: bytes | str) -> Any:
     """JSON that others wrote, or code of theirs, as values. Raises one of `UNREADABLE`, also where the values could be
     read but lie too deep for what is done with them."""
     value = from_json(data)
-    level = [value]
-    for _ in range(MOST_FOREIGN_LEVELS + 1):
-        level = [item for one in level if isinstance(one, dict | list) for item in _items(one)]
-    if level:
+    opened = data.count("[") + data.count("{") if isinstance(data, str) else data.count(b"[") + data.count(b"{")
+    if opened > MOST_FOREIGN_LEVELS and _levels(value) > MOST_FOREIGN_LEVELS:
         raise RecursionError
     return value
+
+
+def _levels(value: Any) -> int:
+    level, depth = [value], 0
+    while level := [item for one in level if isinstance(one, dict | list) for item in _items(one)]:
+        depth += 1
+    return depth
 
 
 def _items(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
