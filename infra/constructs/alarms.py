@@ -78,18 +78,19 @@ class Alarms(Construct):
             self._alarm(construct_id, metric, 1, "A run failed. Its record says why; what it owes stays owed.")
 
     def on_undelivered_schedules(self, queue: sqs.Queue) -> None:
-        metric = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")
-        self._alarm("ScheduleNotDelivered", metric, 1, "EventBridge Scheduler could not start a run, or the watch.")
+        self._on_messages("ScheduleNotDelivered", queue, "EventBridge Scheduler could not start a run, or the watch.")
 
     def on_undelivered_alerts(self, queue: sqs.Queue) -> None:
-        metric = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")
-        self._alarm("AlertNotDelivered", metric, 1, "A channel did not take an alert: its address or secret is wrong.")
+        text = "A channel did not take an alert: its address or secret is wrong."
+        self._on_messages("AlertNotDelivered", queue, text)
 
     def on_quarantine(self, queue: sqs.Queue) -> None:
+        text = "A retry queue held a message that names no debt, or that open cannot take."
+        self._on_messages("Quarantined", queue, text)
+
+    def _on_messages(self, construct_id: str, queue: sqs.Queue, text: str) -> None:
         metric = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")
-        self._alarm(
-            "Quarantined", metric, 1, "A retry queue held a message that names no debt, or that open cannot take."
-        )
+        self._alarm(construct_id, metric, 1, text)
 
     def on_functions(self, handlers: Sequence[Handler], tellers: Sequence[Handler]) -> None:
         """Functions share alarms by tens: an alarm takes ten metrics at most. `tellers`: those of them without which a

@@ -61,9 +61,9 @@ class Channels(Construct):
             for rule in rules:
                 self._rule(part, rule, channel, target)
         if channels:
-            self._keep_undelivered("events", "rule", ArnFormat.SLASH_RESOURCE_NAME)
+            self._keep_undelivered("events", "rule/*")
         if self.topics:
-            self._keep_undelivered("sns", "*", ArnFormat.NO_RESOURCE_NAME)
+            self._keep_undelivered("sns", "*")
             key.add_to_resource_policy(
                 iam.PolicyStatement(
                     principals=[iam.ServicePrincipal("events.amazonaws.com")],
@@ -182,12 +182,11 @@ class Channels(Construct):
             ],
         )
 
-    def _keep_undelivered(self, service: str, resource: str, form: ArnFormat) -> None:
+    def _keep_undelivered(self, service: str, resource: str) -> None:
         """For all rules or topics of this account in one statement: a queue's policy takes 20.
         https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html"""
         queue = self._undelivered
-        name = "*" if form == ArnFormat.SLASH_RESOURCE_NAME else None
-        source = Stack.of(self).format_arn(service=service, resource=resource, resource_name=name, arn_format=form)
+        source = Stack.of(self).format_arn(service=service, resource=resource, arn_format=ArnFormat.NO_RESOURCE_NAME)
         statement = Grant(("sqs:SendMessage",), (queue.queue_arn,), {"ArnLike": {"aws:SourceArn": source}}).statement()
         statement.add_service_principal(f"{service}.amazonaws.com")
         queue.add_to_resource_policy(statement)

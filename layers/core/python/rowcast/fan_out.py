@@ -13,7 +13,7 @@ from rowcast.calling import PAUSE_SECONDS
 from rowcast.delivering import FanningOut, Sending
 from rowcast.lock import held
 from rowcast.models import Chunk, ChunkState, Run
-from rowcast.progress import taken_over
+from rowcast.progress import state_of, taken_over
 from rowcast.under_way import UnderWay
 from rowcast.worker import Worker
 
@@ -89,17 +89,13 @@ async def _claim(
 ) -> tuple[Run, ChunkState | None, float]:
     """The run as it is before the claim, the chunk's state as it was, and until when it is claimed."""
     if needs.resumed:  # before the claim, so that whoever comes after one that dies waiting sees for whom it waited
-        await _outlive(await in_flight.in_thread(_state_of, run, chunk_id, needs), token, needs)
+        await _outlive(await in_flight.in_thread(state_of, needs.changes, run, chunk_id), token, needs)
     if not is_first:
         _, run = await in_flight.in_thread(held, needs.states, run.sync, run.run, token)  # it may have been stopped
     needs.under_way.stopped = needs.under_way.stopped or run.stopped
     deadline = needs.clock.now() + needs.budget.seconds_left()
     claim = (run.sync, run.run, chunk_id, token, needs.claim, deadline)
     return run, await in_flight.in_thread(needs.changes.claim, *claim), deadline
-
-
-def _state_of(run: Run, chunk_id: str, needs: Sending) -> ChunkState | None:
-    return next(iter(needs.changes.states(run.sync, run.run, chunk_id)), None)
 
 
 async def _work(run: Run, token: int, chunk: Chunk, before: ChunkState | None, deadline: float, needs: Sending) -> bool:

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from rowcast.models import Chunk, ChunkState, Run
 from rowcast.owing import owed_since
+from rowcast.ports import ChangeStore
+
+
+def state_of(changes: ChangeStore, run: Run, chunk: str) -> ChunkState | None:
+    """The chunk's state as it is stored now; None before its first claim."""
+    return next(iter(changes.states(run.sync, run.run, chunk)), None)
 
 
 def taken_over(

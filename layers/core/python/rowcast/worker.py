@@ -10,7 +10,7 @@ from rowcast.delivering import Sending
 from rowcast.errors import LockLost, MessageInvalid
 from rowcast.models import Change, Chunk, ChunkState, Outcome, OutcomeName, Run, short_hash
 from rowcast.ports import CallResult, MessageToSend, Verdict
-from rowcast.progress import count_debts
+from rowcast.progress import count_debts, state_of
 
 SAME_REASON_FLOOR = 100
 MAX_BACKOFF_SECONDS = 30.0
@@ -58,8 +58,8 @@ class Worker:
     def _check_claim(self) -> None:
         """Raises LockLost where a repeat of this worker has taken the chunk over meanwhile: the run may be over, and a
         later one may have sent newer rows (I4)."""
-        states = self.needs.changes.states(self.run.sync, self.run.run, self.chunk.id)
-        if any(state.claim != self.needs.claim for state in states if state.chunk == self.chunk.id):
+        state = state_of(self.needs.changes, self.run, self.chunk.id)
+        if state is not None and state.claim != self.needs.claim:
             raise LockLost(f"Another worker claimed chunk {self.chunk.id} of {self.run.sync}.")
 
     async def _round(self, messages: Sequence[MessageToSend]) -> list[MessageToSend]:
